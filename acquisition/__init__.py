@@ -1,0 +1,1 @@
+"""Make frames happen: devices, plans, safety, cell sources, and the simulated beamline."""

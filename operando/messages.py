@@ -1,0 +1,317 @@
+"""The messages that cross process boundaries: versioned, frozen, bounded, with a golden example each.
+
+Times are seconds since the Unix epoch (``_s``), lengths along the axes are mm, angles degrees. Arrays never stand inside a
+message: they travel beside it, named (see :mod:`operando.bus.entry`), and each class states which arrays it carries.
+A receiver refuses unknown keys and unknown versions; a changed meaning is a new version.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[str, Field(max_length=4000)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+IdRange = tuple[Count, Count]
+"""First and last id of an unbroken stretch, both included."""
+
+
+class Message(BaseModel):
+    """Base of all messages: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    version: Literal[1] = 1
+
+
+# --- the journal: what acquisition tells everyone -------------------------------------------------------------------
+
+
+class CellReading(Message):
+    """The state of the cell at one time; a field that the source does not give is None, never a default."""
+
+    kind: Literal["cell_reading"] = "cell_reading"
+    time_s: Finite
+    """When the cycler took the reading, on the control system's clock."""
+    voltage_v: Finite | None
+    current_a: Finite | None
+    """Positive while the cell charges."""
+    charge_ah: Finite | None = None
+    """Charge passed since the source's zero, positive for charging."""
+    temperature_c: Finite | None = None
+    cycle: int | None = None
+    step: Annotated[str, Field(max_length=80)] = ""
+    """The cycler's name of the running step, for instance ``CC_Chg``."""
+    age_s: Finite = 0.0
+    """How old the reading was when it was recorded; grows while the source is silent."""
+    source: Annotated[str, Field(max_length=200)] = ""
+
+
+class RunStarted(Message):
+    """A run opens: everything that a listener needs to lay out the tomogram before the first line."""
+
+    kind: Literal["run_started"] = "run_started"
+    run: Name
+    time_s: Finite
+    profile: Name
+    plan: Name
+    sample: Text = ""
+    cell: Text = ""
+    angles_deg: Annotated[list[Finite], Field(max_length=100_000)]
+    first_position_mm: Finite
+    step_mm: Annotated[float, Field(gt=0)]
+    n_points: Annotated[int, Field(ge=1, le=1_000_000)]
+    exposure_s: Annotated[float, Field(gt=0)]
+    period_s: Annotated[float, Field(gt=0)]
+    speed_mm_s: Annotated[float, Field(gt=0)]
+    geometry_sha256: Text = ""
+    estimated_duration_s: Finite = 0.0
+    metadata: dict[str, JsonValue] = {}
+
+
+class LineAnnounced(Message):
+    """A line is about to fly: which frames belong to it and where its points are planned."""
+
+    kind: Literal["line_announced"] = "line_announced"
+    run: Name
+    line: Count
+    attempt: Count
+    series: Count
+    first_image_id: Count
+    n_points: Annotated[int, Field(ge=1, le=1_000_000)]
+    angle_deg: Finite
+    direction: Literal[1, -1]
+    first_position_mm: Finite
+    """Planned centre of the first point in flying order."""
+    step_mm: Finite
+    """Planned distance from one point to the next in flying order; negative on the way back."""
+    time_s: Finite
+
+
+class LineFlown(Message):
+    """A line has flown: where its points really were and what the cell did meanwhile."""
+
+    kind: Literal["line_flown"] = "line_flown"
+    run: Name
+    line: Count
+    attempt: Count
+    positions_mm: Annotated[list[Finite], Field(max_length=1_000_000)]
+    """Centre of each point in flying order; point i belongs to image ``first_image_id + i``."""
+    positions_source: Literal["captured", "computed"]
+    angle_deg: Finite
+    """The rotation stage's readback, degree."""
+    ring_current_ma: Finite | None = None
+    cell: CellReading | None = None
+    """Interpolated to the middle of the line."""
+    start_s: Finite
+    end_s: Finite
+
+
+class LineAborted(Message):
+    """A line attempt ended early; its frames count for nothing and the line may fly again as the next attempt."""
+
+    kind: Literal["line_aborted"] = "line_aborted"
+    run: Name
+    line: Count
+    attempt: Count
+    reason: Text
+    time_s: Finite
+
+
+class RunStopped(Message):
+    """A run closed, with the word of the RunEngine on how."""
+
+    kind: Literal["run_stopped"] = "run_stopped"
+    run: Name
+    exit_status: Literal["success", "abort", "fail"]
+    reason: Text = ""
+    time_s: Finite
+
+
+class Document(Message):
+    """One document of the Bluesky event model, as the RunEngine emitted it."""
+
+    kind: Literal["document"] = "document"
+    name: Name
+    document: dict[str, JsonValue]
+
+
+class Notice(Message):
+    """A sentence for the person at the beamline."""
+
+    kind: Literal["notice"] = "notice"
+    level: Literal["info", "warning", "error"]
+    origin: Name
+    text: Text
+    time_s: Finite
+
+
+# --- reduction: what became of the frames ----------------------------------------------------------------------------
+
+
+class StreamStatus(Message):
+    """What the receiver has seen of the detector stream, as of now."""
+
+    kind: Literal["stream_status"] = "stream_status"
+    time_s: Finite
+    series: Count | None
+    frames_received: Count
+    frames_duplicated: Count
+    frames_rejected: dict[str, Count]
+    """Rejected messages by reason."""
+    frames_unannounced: Count
+    """Frames held whose line nobody has announced (yet)."""
+    missing_ids: Annotated[list[tuple[Count, Count, Count]], Field(max_length=10_000)]
+    """(series, first, last) of every stretch known to be missing in finished lines or series."""
+    frames_missing: Count
+    queue_depth: Count
+    queue_capacity: Count
+    frames_per_s: Annotated[float, Field(ge=0)]
+
+
+class FramePreview(Message):
+    """The newest detector frame, reduced in size. Array ``image``: (rows, columns), uint32, counts; masked at the maximum."""
+
+    kind: Literal["frame_preview"] = "frame_preview"
+    time_s: Finite
+    series: Count
+    image_id: Count
+    binning: Annotated[int, Field(ge=1)]
+    """Edge of the square of detector pixels whose largest unmasked value one preview pixel shows."""
+    n_saturated: Count
+
+
+class LineWritten(Message):
+    """A line file is on disk, complete as far as it will ever be."""
+
+    kind: Literal["line_written"] = "line_written"
+    run: Name
+    line: Count
+    attempt: Count
+    path: Annotated[str, Field(max_length=4096)]
+    n_points: Count
+    n_received: Count
+    missing_ids: Annotated[list[IdRange], Field(max_length=100_000)]
+    series: Count
+    last_frame_s: Finite
+    time_s: Finite
+
+
+# --- analysis: results for whoever looks ------------------------------------------------------------------------------
+
+
+class MapPublished(Message):
+    """One quantity over the slice. Arrays: ``value`` and ``sigma`` (y, x) float32, ``reason`` (y, x) uint8 (0 is a good voxel).
+
+    The first axis is y and grows upwards in the laboratory; a masked voxel is NaN in ``value`` and non-zero in ``reason``.
+    """
+
+    kind: Literal["map_published"] = "map_published"
+    run: Name
+    name: Name
+    """Machine name, for instance ``x_lithium``."""
+    label: Name
+    """What a person reads, for instance ``x in LixC6``."""
+    unit: Annotated[str, Field(max_length=40)]
+    low: Finite
+    high: Finite
+    """Declared range of the colour scale."""
+    colormap: Name
+    estimator: Name
+    """Which estimator made it, for instance ``live: phase amounts``."""
+    reasons: dict[int, str]
+    """What the codes in ``reason`` mean."""
+    n_lines: Count
+    n_lines_expected: Count
+    revision: Count
+    """Grows with every publication of the run's maps; maps of one set share it."""
+    pixel_mm: Annotated[float, Field(gt=0)]
+    x_first_mm: Finite
+    y_first_mm: Finite
+    cell: CellReading | None
+    data_time_s: Finite
+    """When the newest frame in this map was taken."""
+    time_s: Finite
+
+
+class SinogramPublished(Message):
+    """One channel of the sinogram. Arrays: ``sinogram`` (angle, position) float32, NaN where nothing was measured."""
+
+    kind: Literal["sinogram_published"] = "sinogram_published"
+    run: Name
+    name: Name
+    label: Name
+    unit: Annotated[str, Field(max_length=40)]
+    angles_deg: list[Finite]
+    first_position_mm: Finite
+    step_mm: Finite
+    n_lines: Count
+    n_lines_expected: Count
+    centre_mm: Finite | None = None
+    centre_sigma_mm: Finite | None = None
+    time_s: Finite
+
+
+class PatternPublished(Message):
+    """A diffraction pattern. Arrays: ``q`` (n,) 1/angstrom, ``intensity`` (n,), ``fit`` (n,; may be absent), float32."""
+
+    kind: Literal["pattern_published"] = "pattern_published"
+    run: Name
+    name: Name
+    label: Name
+    unit: Annotated[str, Field(max_length=40)]
+    reflections: dict[str, list[Finite]]
+    """q of every phase's reflections, 1/angstrom."""
+    time_s: Finite
+
+
+class ScanProgress(Message):
+    """How far the scan is, as the analysis knows it."""
+
+    kind: Literal["scan_progress"] = "scan_progress"
+    run: Name
+    state: Literal["waiting", "scanning", "finished", "aborted", "failed"]
+    lines_done: Count
+    lines_expected: Count
+    attempts: Count
+    frames_expected: Count
+    frames_received: Count
+    frames_missing: Count
+    seconds_left: Finite | None
+    archive: Annotated[str, Field(max_length=4096)] = ""
+    time_s: Finite
+
+
+AnyMessage = Annotated[
+    CellReading
+    | RunStarted
+    | LineAnnounced
+    | LineFlown
+    | LineAborted
+    | RunStopped
+    | Document
+    | Notice
+    | StreamStatus
+    | FramePreview
+    | LineWritten
+    | MapPublished
+    | SinogramPublished
+    | PatternPublished
+    | ScanProgress,
+    Field(discriminator="kind"),
+]
+
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyMessage)
+
+
+def message_from_json(value: object) -> Message:
+    """Give the message that a decoded JSON object stands for.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If the kind, the version or a field is not one that this program knows.
+    """
+    message: Message = _ADAPTER.validate_python(value, strict=False)
+    return message

@@ -1,0 +1,291 @@
+"""A beamline and an experiment as data: ``profiles/<name>/profile.toml`` read once into a frozen model.
+
+Nothing else reads the file. Unknown keys are refused, and every complaint names the key. Paths inside a profile are relative
+to its folder.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from operando.errors import MissingInputError, ProfileError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+TcpAddress = Annotated[str, Field(pattern=r"^tcp://[^:]+:(\d+|\*)$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Detector(Section):
+    """The area detector and its stream."""
+
+    model: str
+    """A name that pyFAI knows, for instance ``Pilatus CdTe 2M``: gives gaps and pixel size."""
+    n_rows: Annotated[int, Field(gt=0)]
+    n_columns: Annotated[int, Field(gt=0)]
+    pixel_m: Positive
+    readout_s: Annotated[float, Field(ge=0)]
+    """Dead time between two frames."""
+    rest: Annotated[str, Field(pattern=r"^http://[^:/]+:\d+$")]
+    """Base URL of the SIMPLON REST interface."""
+    stream: TcpAddress
+    stream_format: Literal["v2", "v1"] = "v2"
+    saturation_counts: Annotated[int, Field(gt=0)] = 1_000_000
+
+
+class Geometry(Section):
+    """Where the detector is, as pyFAI writes it, and what else the integration must know."""
+
+    poni: Path
+    mask: Path | None = None
+    """A mask file that fabio or NumPy reads, non-zero is masked; the detector's own gaps are always masked."""
+    polarization: Annotated[float, Field(ge=-1, le=1)] = 0.95
+    """Polarisation factor: 1 horizontal, -1 vertical, 0 none."""
+
+
+class Integration(Section):
+    """The radial grid and the estimator."""
+
+    q_min: Annotated[float, Field(ge=0)]
+    """1/angstrom."""
+    q_max: Positive
+    n_radial: Annotated[int, Field(ge=10, le=20_000)]
+    estimator: Literal["mean", "trimmed"] = "mean"
+    """Which of the two is analysed; both are kept. The trimmed mean is biased below a few counts a pixel."""
+    trim: tuple[Fraction, Fraction] = (0.05, 0.95)
+
+    @model_validator(mode="after")
+    def _ranges_are_ascending(self) -> "Integration":
+        if self.q_min >= self.q_max:
+            raise ValueError(f"q_min {self.q_min} must be below q_max {self.q_max}")
+        if self.trim[0] >= self.trim[1]:
+            raise ValueError(f"trim {self.trim} must be ascending")
+        return self
+
+
+class Axis(Section):
+    """A motor by its role."""
+
+    pv: str
+    unit: Literal["mm", "deg"]
+    low: Finite
+    """Soft limits that a plan must respect, in ``unit``."""
+    high: Finite
+    speed: Positive
+    """Speed for moves that are not measured, unit/s."""
+    acceleration_s: Positive
+    """Time to reach full speed."""
+    tolerance: Positive
+    """How far from the demand the axis may stand and still count as arrived, in ``unit``."""
+
+
+class Control(Section):
+    """Where the beamline's process variables are."""
+
+    fast: Axis
+    """The axis that sweeps; which hexapod axis it is, is the beamline's business."""
+    rotation: Axis
+    hexapod_axes: dict[str, str] = {}
+    """PV of each of the six hexapod axes by its name."""
+    hexapod_reach_mm: Positive | None = None
+    """Radius of the hexapod's reachable volume at zero tilt; shrinks with tilt (:mod:`acquisition`)."""
+    hexapod_tilt_deg: Positive | None = None
+    """Tilt at which nothing of the reach is left."""
+    shutter: str
+    trigger: str
+    """Prefix of the trigger box."""
+    ring_current: str
+    topup_countdown: str
+    ring_current_floor_ma: Positive = 10.0
+    cell: str
+    """Prefix of the cell PVs."""
+    channel_access_port: Annotated[int, Field(ge=1024, le=65535)] = 5064
+
+
+class Scan(Section):
+    """The tomogram that the default plan flies."""
+
+    n_lines: Annotated[int, Field(ge=1)]
+    angle_range_deg: Literal[180, 360] = 180
+    n_points: Annotated[int, Field(ge=2)]
+    step_mm: Positive
+    centre_mm: Finite = 0.0
+    exposure_s: Positive
+    order: Literal["sequential", "interlaced"] = "interlaced"
+    interlaces: Annotated[int, Field(ge=1)] = 4
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    on_backlog: Literal["hold", "mark"] = "hold"
+
+
+class Phase(Section):
+    """A phase that the analysis looks for."""
+
+    name: str
+    label: str
+    cif: Path
+    lithium_x: float | None = None
+    """x in LixC6 that this phase stands for; None if it is not a graphite phase."""
+    fwhm_deg: Positive = 0.05
+    """Width of its reflections in two theta."""
+    colormap: str = "viridis"
+
+
+class Reconstruction(Section):
+    """How patterns become maps."""
+
+    pixel_mm: Positive | None = None
+    """Edge of a voxel; None takes the scan step."""
+    filter: Literal["ramp", "shepp-logan", "hann"] = "shepp-logan"
+    n_background: Annotated[int, Field(ge=2, le=40)] = 8
+    """Smooth functions that stand for everything that is not a reflection."""
+    electrode_fraction: Fraction = 0.15
+    """Below this part of the strongest graphite voxel, x in LixC6 has no meaning and is masked."""
+
+
+class Cell(Section):
+    """The cell and where its state comes from."""
+
+    name: str = ""
+    chemistry: str = ""
+    source: Annotated[str, Field(pattern=r"^(file|model):.+$")]
+    """``file:PATH`` of a cycler file (``$OPERANDO_DATA`` is understood) or ``model:cccv``."""
+    fallback: Annotated[str, Field(pattern=r"^(file|model):.+$")] | None = None
+    """Used, and said so, when the file of ``source`` is absent."""
+    speed: Positive = 1.0
+    """Recorded seconds per second."""
+    start_s: Annotated[float, Field(ge=0)] = 0.0
+    """Where in the recording to begin."""
+    stale_s: Positive = 10.0
+    """A reading older than this is shown as stale."""
+
+
+class Addresses(Section):
+    """Where the three feeds are served."""
+
+    journal: TcpAddress = "tcp://127.0.0.1:24101"
+    reduction: TcpAddress = "tcp://127.0.0.1:24102"
+    results: TcpAddress = "tcp://127.0.0.1:24103"
+
+
+class Twin(Section):
+    """The simulated beamline and sample, for profiles that have no real one."""
+
+    sample: str
+    """A sample that :mod:`acquisition.twin` can make."""
+    seed: int = 1
+    cable: TcpAddress = "tcp://127.0.0.1:24104"
+    """Stands for the trigger cable from the trigger box to the detector."""
+    counts_per_pixel: Positive = 4.0
+    """Mean counts of an unmasked pixel in a frame through the middle of the cell."""
+    time_scale: Positive = 1.0
+    """How much faster than real the axes move and settle between lines."""
+
+
+class Profile(Section):
+    """All that operando knows of a beamline and an experiment."""
+
+    name: str
+    description: str = ""
+    detector: Detector
+    geometry: Geometry
+    integration: Integration
+    control: Control
+    scan: Scan
+    phases: Annotated[list[Phase], Field(min_length=1)]
+    reconstruction: Reconstruction = Reconstruction()
+    cell: Cell
+    addresses: Addresses = Addresses()
+    twin: Twin | None = None
+    folder: Annotated[Path, Field(exclude=True)] = Path()
+    """Where the profile was read; set by the reader, not a key of the file."""
+
+    @model_validator(mode="after")
+    def _phases_have_different_names(self) -> "Profile":
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) != len(names):
+            raise ValueError(f"phases must have different names, found {names}")
+        return self
+
+    def path(self, relative: Path) -> Path:
+        """Give the place of a file that the profile names."""
+        return (self.folder / relative.expanduser()).resolve()
+
+
+def profiles_folder() -> Path:
+    """Give the folder of the profiles that come with operando: the checkout's, or the installed package's."""
+    installed = Path(__file__).parent / "_profiles"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "profiles"
+
+
+def find_profile(name_or_path: str) -> Path:
+    """Give the profile file that a name or a path means.
+
+    Raises
+    ------
+    MissingInputError
+        If there is none, with the names that exist.
+    """
+    path = Path(name_or_path)
+    for candidate in (path, path / "profile.toml", profiles_folder() / name_or_path / "profile.toml"):
+        if candidate.is_file():
+            return candidate
+    known = sorted(found.parent.name for found in profiles_folder().glob("*/profile.toml"))
+    raise MissingInputError(
+        f"no profile {name_or_path!r}: give a folder with a profile.toml, or one of {', '.join(known) or 'none installed'}"
+    )
+
+
+def read_profile(name_or_path: str) -> Profile:
+    """Read a profile by name or path.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no such file.
+    ProfileError
+        If it is not TOML, or a key is unknown, missing or wrong; the sentence names the key.
+    """
+    path = find_profile(name_or_path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise ProfileError(f"{path} is not TOML: {wrong}") from wrong
+    if "folder" in values:
+        raise ProfileError(f"{path}: folder: unknown key; remove it")
+    try:
+        return Profile.model_validate({**values, "folder": path.parent.resolve()})
+    except ValidationError as wrong:
+        raise ProfileError(f"{path}: {_complaints(wrong)}") from wrong
+
+
+def write_profile(profile: Profile, path: Path) -> None:
+    """Write a profile so that it reads back equal from another folder: paths inside become absolute."""
+    values = profile.model_dump(mode="json", exclude_none=True)
+    values["geometry"]["poni"] = str(profile.path(profile.geometry.poni))
+    if profile.geometry.mask is not None:
+        values["geometry"]["mask"] = str(profile.path(profile.geometry.mask))
+    for phase, section in zip(profile.phases, values["phases"], strict=True):
+        section["cif"] = str(profile.path(phase.cif))
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def _complaints(error: ValidationError) -> str:
+    sentences = []
+    for complaint in error.errors(include_url=False)[:5]:
+        key = ".".join(map(str, complaint["loc"])) or "profile"
+        if complaint["type"] == "extra_forbidden":
+            sentences.append(f"{key}: unknown key; remove it or correct its spelling")
+        elif complaint["type"] == "missing":
+            sentences.append(f"{key}: missing; add it")
+        else:
+            sentences.append(f"{key}: {complaint['msg']}, found {complaint['input']!r}"[:300])
+    return "; ".join(sentences)

@@ -1,0 +1,1 @@
+"""Turn frames into maps: receive, integrate, join, reconstruct, lithiation, archive, publish."""

@@ -1,0 +1,45 @@
+"""One line of integrated patterns: what passes from the join to the line file and from there to the analysis."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operando.messages import CellReading
+from operando.scan import LineKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Line:
+    """The projection of one (run, line, attempt), with everything that is needed to place it.
+
+    Points stand in flying order; point i is image ``first_image_id + i`` of ``series``. A point whose frame is missing has NaN
+    patterns and a position all the same.
+    """
+
+    key: LineKey
+    series: int
+    first_image_id: int
+    angle_deg: float
+    direction: int
+    """+1 or -1, the sense of flight along the fast axis."""
+    positions_mm: NDArray[np.float64]
+    """Centre of each point, shape (n_points,), mm."""
+    positions_source: str
+    """``captured`` or ``computed``."""
+    is_received: NDArray[np.bool_]
+    """Whether the frame of each point arrived and could be decoded, shape (n_points,)."""
+    q: NDArray[np.float64]
+    """Bin centres, shape (n_radial,), 1/angstrom."""
+    mean: NDArray[np.float32]
+    """Mean intensity, shape (n_points, n_radial), photons per pixel, corrected for solid angle and polarisation."""
+    trimmed: NDArray[np.float32]
+    """Trimmed mean, as ``mean``."""
+    variance: NDArray[np.float32]
+    """Poisson variance of ``mean``, same shape, (photons per pixel) squared."""
+    ring_current_ma: float | None
+    cell: CellReading | None
+    start_s: float
+    end_s: float
+    geometry_sha256: str
+    """Hash of the geometry that the patterns were integrated with."""

@@ -1,0 +1,1 @@
+"""Show maps and the state of the cell: the napari application and plugin."""
