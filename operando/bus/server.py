@@ -54,15 +54,7 @@ class FeedServer:
 
     def __init__(self, store: Store, address: str) -> None:
         self._store = store
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        self._socket.linger = 0
-        self._socket.maxmsgsize = MAX_QUESTION_BYTES
-        self._socket.sndhwm = 64
-        try:
-            self._socket.bind(address)
-        except zmq.ZMQError as refused:
-            self._socket.close()
-            raise ServiceError(f"cannot serve on {address}: {refused}. Is another operando running there?") from refused
+        self._socket = _bound(address)
         self.address: str = self._socket.last_endpoint.decode()
         self.n_refused = 0
         self._pending: dict[bytes, _Question] = {}
@@ -134,6 +126,19 @@ class FeedServer:
             self._socket.send_multipart([client, json.dumps(header).encode(), *body], flags=zmq.DONTWAIT)
         except zmq.ZMQError as gone:
             logger.info("client gone", reason=str(gone))
+
+
+def _bound(address: str) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+    socket.linger = 0
+    socket.maxmsgsize = MAX_QUESTION_BYTES
+    socket.sndhwm = 64
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as refused:
+        socket.close()
+        raise ServiceError(f"cannot serve on {address}: {refused}. Is another operando running there?") from refused
+    return socket
 
 
 def _question_from_frames(frames: list[bytes], *, now: float) -> _Question:
