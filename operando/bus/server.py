@@ -55,7 +55,7 @@ class FeedServer:
     def __init__(self, store: Store, address: str) -> None:
         self._store = store
         self._socket = _bound(address)
-        self.address: str = self._socket.last_endpoint.decode()
+        self.address = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
         self.n_refused = 0
         self._pending: dict[bytes, _Question] = {}
         self._stop = threading.Event()
