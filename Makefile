@@ -1,0 +1,40 @@
+# One task list for people and for CI.
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+# A machine without a screen draws the window on a virtual one and leaves a picture of it.
+SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
+OUT ?= runs/demo
+
+.PHONY: help demo test check unit bench setup lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+demo: setup  ## the whole loop on a simulated beamline, in about three minutes
+	$(VENV)/bin/operando demo $(SCREEN) --out $(OUT)
+
+test: check unit  ## everything that must hold: style, types, layers, tests
+
+check: setup  ## style, types and layers
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports
+
+unit: setup  ## the tests alone
+	$(RUN) pytest
+
+bench: setup  ## figures against named peers, into bench.json
+	$(VENV)/bin/operando bench --json bench.json
+
+setup: $(VENV)/ready  ## the environment
+
+$(VENV)/ready: setup.sh requirements.txt pyproject.toml
+	./setup.sh
+
+lock:  ## pin requirements.txt anew from requirements.in (wants uv)
+	uv pip compile -q --universal --python-version 3.11 --only-binary :all: --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
+
+clean:  ## forget the environment and what runs left
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
