@@ -43,3 +43,5 @@ class Line:
     end_s: float
     geometry_sha256: str
     """Hash of the geometry that the patterns were integrated with."""
+    aborted: str = ""
+    """Why the attempt ended early, in words; empty for a line that counts. Kept for the record, never analysed."""
