@@ -1,0 +1,207 @@
+"""The model behind the window, without a window."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operando.bus import Entry
+from operando.messages import CellReading, MapPublished, RunStarted, ScanProgress, StreamStatus
+from viewer.freshness import Level, duration, freshness
+from viewer.mailbox import Link, Mailbox, Receiver
+from viewer.readings import Readings
+from viewer.session import Session
+
+
+def by_kind(entries: list[Entry], kind: type) -> list[Entry]:
+    return [entry for entry in entries if isinstance(entry.message, kind)]
+
+
+def session_of(entries: list[Entry], clock: Callable[[], float] = time.time) -> Session:
+    session = Session(clock=clock)
+    for entry in entries:
+        session.apply(entry)
+    return session
+
+
+def wait_for(is_true: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    end = time.monotonic() + deadline_s
+    while not is_true():
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.02)
+
+
+LIVE = Link(source="tcp://x:1", is_met=True, silent_s=0.1)
+
+
+def test_maps_stand_in_the_order_in_which_they_first_came(entries):
+    session = session_of([*entries, by_kind(entries, MapPublished)[3]])
+    assert list(session.tomogram.maps)[:3] == ["x_lithium", "weight_LiC6", "weight_LiC12"]
+    assert session.n_refused == 0
+
+
+def test_a_new_run_forgets_the_maps_of_the_last_and_late_words_about_it_are_ignored(entries):
+    session = session_of(entries)
+    started = by_kind(entries, RunStarted)[0].message
+    session.apply(Entry(number=9999, message=started.model_copy(update={"run": "run-0002"})))
+    assert session.tomogram.run == "run-0002"
+    assert not session.tomogram.maps
+    session.apply(by_kind(entries, MapPublished)[0])
+    assert not session.tomogram.maps
+    assert len(session.readings) == 600
+
+
+@pytest.mark.parametrize(
+    ("kind", "array", "wrong", "word"),
+    [
+        ("MapPublished", "value", np.zeros(5, "f4"), "2 axes"),
+        ("MapPublished", "value", np.zeros((0, 4), "f4"), "shape (0, 4)"),
+        ("MapPublished", "sigma", np.zeros((2, 2), "f4"), "must agree"),
+        ("SinogramPublished", "sinogram", np.zeros((3, 61), "f4"), "3 rows for 48 angles"),
+        ("PatternPublished", "fit", np.zeros(7, "f4"), "7 of fit"),
+        ("FramePreview", "image", np.zeros((4, 4), "f4"), "unsigned"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_counted_and_explained(entries, kind, array, wrong, word):
+    good = next(entry for entry in entries if type(entry.message).__name__ == kind)
+    session = Session()
+    session.apply(Entry(number=1, message=good.message, arrays={**good.arrays, array: wrong}))
+    assert session.n_refused == 1
+    assert word in session.complaint
+    session.apply(good)
+    assert session.n_refused == 1
+
+
+def test_a_map_without_its_value_or_with_an_empty_range_is_refused(entries):
+    good = by_kind(entries, MapPublished)[0]
+    session = Session()
+    session.apply(Entry(number=1, message=good.message, arrays={}))
+    session.apply(Entry(number=2, message=good.message.model_copy(update={"low": 1.0}), arrays=good.arrays))
+    assert session.n_refused == 2
+    assert not session.tomogram.maps
+
+
+def test_the_value_under_the_cursor_is_the_one_at_that_place_with_y_upwards(entries):
+    session = session_of(entries)
+    shown = session.tomogram.maps["x_lithium"]
+    value = shown.arrays["value"]
+    row, column = np.argwhere(np.isfinite(value))[7]
+    message = shown.message
+    x_mm, y_mm = message.x_first_mm + column * message.pixel_mm, message.y_first_mm + row * message.pixel_mm
+    text = session.voxel_text("x_lithium", x_mm=x_mm + 0.01, y_mm=y_mm - 0.01)
+    assert f"{value[row, column]:.3g} ± 0.03" in text
+    assert "no electrode here" in session.voxel_text("x_lithium", x_mm=0.0, y_mm=0.0)
+    assert session.voxel_text("x_lithium", x_mm=99.0, y_mm=0.0) == ""
+    assert session.voxel_text("unknown", x_mm=0.0, y_mm=0.0) == ""
+
+
+def test_a_source_that_stops_is_seen_within_two_seconds(entries):
+    now = [time.time()]
+    session = session_of(entries, clock=lambda: now[0])
+    assert freshness(session, LIVE).level is Level.FRESH
+    now[0] += 2.1
+    assert freshness(session, LIVE).level is Level.DOUBTFUL
+    assert "no frame for" in freshness(session, LIVE).text
+    now[0] += 10
+    assert freshness(session, LIVE).level is Level.STALE
+
+
+def test_a_server_that_falls_silent_is_called_lost_and_one_never_met_is_waited_for():
+    session = Session()
+    lost = freshness(session, Link(source="tcp://x:1", is_met=True, silent_s=1.9))
+    assert lost.level is Level.STALE
+    waiting = freshness(session, Link(source="tcp://x:1", is_met=False, silent_s=12.4))
+    assert waiting.text == "waiting for tcp://x:1, since 12 s"
+    foreign = freshness(session, Link(source="tcp://x:1", is_met=False, silent_s=3, n_malformed=2, complaint="protocol 7"))
+    assert foreign.level is Level.STALE
+    assert "protocol 7" in foreign.text
+
+
+def test_a_finished_scan_does_not_age(entries):
+    progress = by_kind(entries, ScanProgress)[0]
+    over = Entry(number=9999, message=progress.message.model_copy(update={"state": "finished"}))
+    session = session_of([*entries, over], clock=lambda: time.time() + 3600)
+    assert session.is_over
+    assert freshness(session, LIVE).level is Level.ENDED
+
+
+def test_a_status_alone_does_not_make_data_fresh(entries):
+    session = Session()
+    status = by_kind(entries, StreamStatus)[0].message
+    session.apply(Entry(number=1, message=status))
+    session.apply(Entry(number=2, message=status.model_copy(update={"time_s": status.time_s + 60})))
+    assert session.data_s is None
+    more = status.model_copy(update={"time_s": status.time_s + 61, "frames_received": status.frames_received + 1})
+    session.apply(Entry(number=3, message=more))
+    assert session.data_s == more.time_s
+
+
+def test_the_mailbox_keeps_the_newest_of_a_key_and_every_entry_without_one(entries):
+    mailbox = Mailbox()
+    shown = by_kind(entries, MapPublished)[0]
+    mailbox.put([shown, Entry(number=9998, key=shown.key, message=shown.message)])
+    mailbox.put(by_kind(entries, CellReading))
+    post = mailbox.empty()
+    assert [entry.number for entry in post.entries if entry.key] == [9998]
+    assert len(post.entries) == 601
+    assert mailbox.empty().entries == []
+
+
+def test_a_source_that_starts_again_makes_everything_before_void(entries):
+    mailbox = Mailbox()
+    mailbox.put(entries)
+    mailbox.void()
+    mailbox.put(entries[:1])
+    post = mailbox.empty()
+    assert post.is_void
+    assert len(post.entries) == 1
+    assert not mailbox.empty().is_void
+
+
+def test_who_comes_late_has_the_same_maps_bit_for_bit(phantom):
+    early, late = Session(), Session()
+    receiver = Receiver(phantom.address)
+    phantom.everything()
+    wait_for(lambda: _drain(receiver, early) and len(early.readings) == 600 and early.tomogram.progress is not None)
+    receiver.close()
+    receiver = Receiver(phantom.address)
+    wait_for(lambda: _drain(receiver, late) and len(late.readings) == 600 and late.tomogram.progress is not None)
+    receiver.close()
+    assert list(early.tomogram.maps) == list(late.tomogram.maps)
+    for name, shown in early.tomogram.maps.items():
+        for key, array in shown.arrays.items():
+            assert array.tobytes() == late.tomogram.maps[name].arrays[key].tobytes()
+
+
+def _drain(receiver: Receiver, session: Session) -> bool:
+    for entry in receiver.mailbox.empty().entries:
+        session.apply(entry)
+    return True
+
+
+def test_a_receiver_waits_for_a_server_that_is_not_there_and_ends_at_once():
+    receiver = Receiver("tcp://127.0.0.1:1")
+    time.sleep(0.3)
+    link = receiver.link
+    receiver.close()
+    assert not link.is_met
+    assert 0.2 < link.silent_s < 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.floats(2.5, 4.2)), max_size=60))
+def test_readings_stand_in_time_whatever_their_order_of_arrival(pairs):
+    readings = Readings()
+    for time_s, voltage_v in pairs:
+        readings.add(CellReading(time_s=time_s, voltage_v=voltage_v, current_a=None))
+    expected = dict(pairs)
+    np.testing.assert_array_equal(readings.time_s, sorted(expected))
+    np.testing.assert_array_equal(readings.voltage_v, [expected[t] for t in sorted(expected)])
+    assert np.isnan(readings.current_a).all()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59.9, "59 s"), (187, "3:07"), (7387, "2:03:07"), (-3, "0 s")])
+def test_a_duration_reads_as_a_person_says_it(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,76 @@
+"""How old what is shown is, in one word, one sentence and one colour: a stalled source must look stalled.
+
+The limits are chosen so that a source that stops is seen within two seconds, and the turn between two lines is not an alarm.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from viewer.mailbox import Link
+from viewer.session import Session
+
+LOST_S = 1.5
+"""Silence of the server that counts as lost: it answers every half second even when there is nothing new."""
+AMBER_S = 2.0
+"""Age of the data at which a running scan is doubted: a turn between two lines takes about a second."""
+RED_S = 6.0
+"""Age at which it is given up, unless a line itself lasts longer."""
+
+
+class Level(Enum):
+    """How much trust the picture deserves."""
+
+    WAITING = "waiting"
+    FRESH = "fresh"
+    DOUBTFUL = "doubtful"
+    STALE = "stale"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """The verdict on the data's age."""
+
+    level: Level
+    text: str
+
+
+def freshness(session: Session, link: Link | None) -> Freshness:
+    """Judge the age of what a session knows; no link means that it was read from a file."""
+    if link is not None:
+        if not link.is_met:
+            return _not_met(link)
+        if link.silent_s > LOST_S:
+            return Freshness(level=Level.STALE, text=f"source lost {duration(link.silent_s)} ago")
+    progress, age_s = session.tomogram.progress, session.data_age_s
+    if progress is not None and session.is_over:
+        return Freshness(level=Level.STALE if progress.state == "failed" else Level.ENDED, text=f"scan {progress.state}")
+    if link is None:
+        return Freshness(level=Level.ENDED, text="from a file")
+    if progress is None or progress.state == "waiting" or age_s is None:
+        return Freshness(level=Level.WAITING, text="connected, no data yet")
+    if age_s < AMBER_S:
+        return Freshness(level=Level.FRESH, text=f"live, {age_s:.1f} s old")
+    level = Level.DOUBTFUL if age_s < max(RED_S, 2 * _line_s(session)) else Level.STALE
+    return Freshness(level=level, text=f"no frame for {duration(age_s)}")
+
+
+def duration(seconds: float) -> str:
+    """Write a time span as a person says it: ``12 s``, ``3:07``, ``2:03:07``."""
+    whole = int(max(seconds, 0.0))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _not_met(link: Link) -> Freshness:
+    if link.n_malformed:
+        return Freshness(level=Level.STALE, text=f"{link.source} cannot be understood: {link.complaint}")
+    return Freshness(level=Level.WAITING, text=f"waiting for {link.source}, since {duration(link.silent_s)}")
+
+
+def _line_s(session: Session) -> float:
+    started = session.tomogram.started
+    return 0.0 if started is None else started.n_points * started.period_s
