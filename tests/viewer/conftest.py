@@ -1,7 +1,7 @@
 """A screen, and a publisher that serves a phantom as the analysis would."""
 
+import contextlib
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from operando.messages import (
     SinogramPublished,
     StreamStatus,
 )
+from operando.screen import VirtualScreen
 
 N = 61
 PIXEL_MM = 0.08
@@ -280,33 +281,15 @@ def screen() -> Iterator[str]:
     """A screen to draw on: the one that there is, or a virtual one; without either the tests fail with one sentence."""
     from viewer.screen import check_screen
 
-    os.environ["LIBGL_ALWAYS_SOFTWARE"] = "1"
-    os.environ["QT_QPA_PLATFORM"] = "xcb"
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "napari.yaml")
-        server = None if os.environ.get("DISPLAY") else _start_virtual_screen()
+    with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        patch.setenv("NAPARI_CONFIG", str(Path(folder) / "napari.yaml"))
         try:
+            if not os.environ.get("DISPLAY"):
+                virtual = stack.enter_context(VirtualScreen())
+                for name, value in virtual.environment.items():
+                    patch.setenv(name, value)
             check_screen()
         except ServiceError as missing:
             pytest.fail(str(missing))
         yield os.environ["DISPLAY"]
-        if server is not None:
-            os.environ.pop("DISPLAY")
-            server.terminate()
-            server.wait(timeout=10)
-
-
-def _start_virtual_screen() -> subprocess.Popen[bytes]:
-    reader, writer = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1800x1100x24", "+extension", "GLX", "-nolisten", "tcp"],
-        pass_fds=(writer,),
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writer)
-    with os.fdopen(reader) as answer:
-        number = answer.readline().strip()
-    if not number:
-        pytest.fail("Xvfb did not start: install xvfb, or set DISPLAY to a screen")
-    os.environ["DISPLAY"] = f":{number}"
-    return server
