@@ -4,7 +4,6 @@ The templates are relative: one constant, the same for all phases, stands for be
 amounts that a fit with them finds are mass densities up to that constant, and weight fractions need no further factor.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,9 +86,9 @@ def read_structure(path: Path, *, name: str, q_max: float) -> Structure:
 def powder_template(structure: Structure, *, q_edges: Array, wavelength_angstrom: float, fwhm_deg: float) -> Array:
     """Give the intensity per unit solid angle that unit mass of a random powder scatters, averaged over each q bin.
 
-    Integrated over two theta a reflection gives I = m |F|^2 / (V^2 sin(theta) sin(2 theta)) per unit volume of the phase (Warren,
-    X-ray Diffraction, 1969, eq. 4.9 without constants; per steradian and without polarisation, which the integration has
-    divided out). Its shape is a Gaussian of ``fwhm_deg`` in two theta. Shape (n_radial,), float64.
+    Integrated over two theta a reflection gives I = m |F|^2 / (V^2 sin(theta) sin(2 theta)) per unit volume of the phase
+    (Warren, X-ray Diffraction, 1969, chapter 4, without constants; per steradian and without polarisation, which the
+    integration has divided out). Its shape is a Gaussian of ``fwhm_deg`` in two theta. Shape (n_radial,), float64.
     """
     edges = two_theta_from_q(q_edges, wavelength_angstrom=wavelength_angstrom)
     centre = two_theta_from_q(structure.q, wavelength_angstrom=wavelength_angstrom)
@@ -114,10 +113,8 @@ def q_edges_from_centres(q: Array) -> Array:
     return edges
 
 
-def _reflections(
-    structure: gemmi.SmallStructure, sites: Sequence[gemmi.SmallStructure.Site], *, q_max: float
-) -> tuple[Array, Array]:
-    # All hkl of the sphere, Friedel mates included: adding up |F|^2 at equal q is the multiplicity, accidental overlaps included.
+def _reflections(structure: gemmi.SmallStructure, sites: gemmi.SmallStructure.SiteList, *, q_max: float) -> tuple[Array, Array]:
+    # All hkl of the sphere, Friedel mates included: adding up |F|^2 at equal q does what a multiplicity would do.
     hkl = gemmi.make_miller_array(structure.cell, structure.spacegroup, 2 * np.pi / q_max, 0.0, False)
     if len(hkl) == 0:
         return np.empty(0), np.empty(0)
@@ -131,7 +128,7 @@ def _reflections(
     return q[first][is_seen], strength[is_seen]
 
 
-def _structure_factors(hkl: NDArray[np.int32], q: Array, sites: Sequence[gemmi.SmallStructure.Site]) -> NDArray[np.complex128]:
+def _structure_factors(hkl: NDArray[np.int32], q: Array, sites: gemmi.SmallStructure.SiteList) -> NDArray[np.complex128]:
     # sin(theta) / lambda squared, the argument of form factors and of thermal motion exp(-8 pi^2 U s^2).
     s2 = (q / (4 * np.pi)) ** 2
     total = np.zeros(len(hkl), dtype=np.complex128)

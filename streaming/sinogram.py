@@ -29,7 +29,7 @@ class Projection:
     channels: Array
     """Shape (n_grid_points, n_channels); NaN where nothing was measured."""
     variance: Array
-    """Effective variance of the channels (:meth:`streaming.channels.LiveChannels.effective_variance`), shape (n_grid_points,)."""
+    """Effective variance (:meth:`streaming.channels.LiveChannels.effective_variance`), shape (n_grid_points,)."""
     is_measured: NDArray[np.bool_]
     """Shape (n_grid_points,)."""
     pattern_sum: Array
@@ -107,9 +107,9 @@ class Resampling:
 def make_resampling(positions_mm: Array, is_received: NDArray[np.bool_], grid: TomogramGrid) -> Resampling:
     """Place the received points of a line on the grid by their positions, whatever their order.
 
-    Between two points at most 1.5 steps apart a grid point is interpolated linearly: exact for any offset of the whole line, and a
-    regular line keeps its sum. A point without such a neighbour serves the grid point within 0.3 steps. Depositing each point
-    on its two neighbours would make up half a value beside a missing point, from the wrong place.
+    Between two points at most 1.5 steps apart a grid point is interpolated linearly: right for any offset of the whole line,
+    and a regular line keeps its sum. A point without such a neighbour serves the grid point within 0.3 steps. Depositing each
+    point on its two neighbours would make up half a value beside a missing point, from the wrong place.
     """
     received = np.flatnonzero(is_received)
     order = received[np.argsort(positions_mm[received], kind="stable")]

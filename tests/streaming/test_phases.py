@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xraydb
 
 from operando.errors import MissingInputError, ProfileError
 from operando.profile import read_profile
@@ -16,7 +17,7 @@ WAVELENGTH = 0.11979
 
 @pytest.mark.parametrize(
     ("name", "d_first", "density"),
-    [("fe", 2.0269, 7.87), ("cu", 2.0871, 8.94), ("al", 2.3380, 2.70), ("nmc", 4.833, 4.63), ("graphite", 3.3555, 2.26)],
+    [("fe", 2.0269, 7.87), ("cu", 2.0871, 8.94), ("al", 2.3380, 2.70), ("nmc", 4.8333, 4.63), ("graphite", 3.3555, 2.26)],
 )
 def test_first_reflection_and_density_of_each_demo_phase(name: str, d_first: float, density: float) -> None:
     structure = read_structure(PHASES / f"{name}.cif", name=name, q_max=5.5)
@@ -31,16 +32,19 @@ def test_mass_that_goes_with_six_carbon_atoms(name: str, mass: float) -> None:
 
 def test_strength_is_multiplicity_times_structure_factor_squared() -> None:
     iron = read_structure(PHASES / "fe.cif", name="fe", q_max=3.2)
-    s2 = (iron.q[0] / (4 * np.pi)) ** 2
-    # International Tables C (2006), table 6.1.1.1: f(Fe) at sin(theta)/lambda = 0.25 is 18.0; two atoms scatter in phase.
-    assert iron.strength[0] == pytest.approx(12 * (2 * 18.06 * np.exp(-0.35 * s2)) ** 2, rel=0.03)
+    s = iron.q[0] / (4 * np.pi)
+    # Twelve {110} planes, two atoms in phase; form factor from another table (Waasmaier and Kirfel 1995).
+    expected = 12 * (2 * xraydb.f0("Fe", s)[0] * np.exp(-0.35 * s**2)) ** 2
+    assert iron.strength[0] == pytest.approx(expected, rel=0.01)
 
 
 def test_reflections_agree_with_published_structures(data_folder: Path) -> None:
     published = read_structure(data_folder / "Dans_Diffraction" / "Copper.cif", name="cu", q_max=5.5)
     ours = read_structure(PHASES / "cu.cif", name="cu", q_max=5.5)
     np.testing.assert_allclose(ours.q, published.q, rtol=1e-5)
-    np.testing.assert_allclose(ours.strength, published.strength, rtol=0.1)
+    # The published file has no thermal motion, ours B = 0.55 square angstrom.
+    motion = np.exp(-2 * 0.55 * (ours.q / (4 * np.pi)) ** 2)
+    np.testing.assert_allclose(ours.strength, published.strength * motion, rtol=1e-4)
 
 
 def test_template_integrates_to_the_powder_formula_whatever_the_width() -> None:
