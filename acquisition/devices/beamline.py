@@ -1,0 +1,136 @@
+"""All devices of a profile, by role; nothing here knows which beamline it is."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from acquisition.channel_access import use_beamline
+from operando.errors import ServiceError
+from operando.profile import Profile
+
+if TYPE_CHECKING:
+    # At run time these come after Channel Access is pointed at the beamline: importing ophyd starts it.
+    from ophyd import Device
+
+    from acquisition.devices.axis import Axis
+    from acquisition.devices.cell import CellMonitor
+    from acquisition.devices.detector import SimplonDetector
+    from acquisition.devices.hexapod import Hexapod
+    from acquisition.devices.ring import Ring
+    from acquisition.devices.rotation import Rotation
+    from acquisition.devices.shutter import Shutter
+    from acquisition.devices.trigger import TriggerBox
+
+logger = structlog.get_logger(__name__)
+
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeamlineDevices:
+    """The devices of one beamline, by what they do in a scan."""
+
+    fast: "Axis"
+    """The axis that sweeps; one of the hexapod's where there is one."""
+    rotation: "Rotation"
+    hexapod: "Hexapod | None"
+    shutter: "Shutter"
+    trigger: "TriggerBox"
+    ring: "Ring"
+    detector: "SimplonDetector"
+    cell: "CellMonitor"
+
+    @property
+    def epics(self) -> "list[Device]":
+        """The devices that must answer over Channel Access before a scan; the cell may come later."""
+        devices: list[Device] = [self.fast, self.rotation, self.shutter, self.trigger, self.ring]
+        return devices if self.hexapod is None else [*devices, self.hexapod]
+
+
+def make_devices(profile: Profile, *, timeout_s: float = 20.0, needs_detector: bool = True) -> BeamlineDevices:
+    """Make the devices of a profile, and wait until they answer.
+
+    Without a cell bridge there are no readings, and that is said; everything else must be there.
+
+    Raises
+    ------
+    ServiceError
+        If process variables or the detector do not answer in time, with their names and what to do.
+    """
+    deadline = time.monotonic() + timeout_s
+    use_beamline(profile)
+    devices = _build(profile)
+    missing = _await_connection(devices.epics, deadline=deadline)
+    if missing:
+        shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
+        raise ServiceError(
+            f"{len(missing)} process variables do not answer within {timeout_s:g} s: {shown}: start the beamline's "
+            "Channel Access server, or correct the names under control in the profile"
+        )
+    if needs_detector:
+        _await_detector(devices.detector, deadline=deadline)
+    # The cell gets whatever time is left, and a moment at least: its bridge may start after us.
+    if _await_connection([devices.cell], deadline=max(deadline, time.monotonic() + 1.0)):
+        logger.warning("no cell bridge answers: readings will be absent until it does", prefix=profile.control.cell)
+    return devices
+
+
+def _build(profile: Profile) -> BeamlineDevices:
+    from acquisition.devices.axis import Axis
+    from acquisition.devices.cell import CellMonitor
+    from acquisition.devices.detector import SimplonDetector
+    from acquisition.devices.hexapod import make_hexapod
+    from acquisition.devices.ring import Ring
+    from acquisition.devices.rotation import Rotation
+    from acquisition.devices.shutter import Shutter
+    from acquisition.devices.trigger import TriggerBox
+
+    control = profile.control
+    hexapod = make_hexapod(control)
+    role_of_pv = {pv: axis.lower() for axis, pv in control.hexapod_axes.items()}
+    if hexapod is not None and control.fast.pv in role_of_pv:
+        fast: Axis = getattr(hexapod, role_of_pv[control.fast.pv])
+    else:
+        fast = Axis(control.fast.pv, name="fast", tolerance=control.fast.tolerance)
+    return BeamlineDevices(
+        fast=fast,
+        rotation=Rotation(control.rotation.pv, name="rotation", tolerance=control.rotation.tolerance),
+        hexapod=hexapod,
+        shutter=Shutter(control.shutter, name="shutter"),
+        trigger=TriggerBox(control.trigger, name="trigger"),
+        ring=Ring(name="ring", current_pv=control.ring_current, countdown_pv=control.topup_countdown),
+        detector=SimplonDetector(name="detector", detector=profile.detector),
+        cell=CellMonitor(control.cell, name="cell"),
+    )
+
+
+def _await_connection(devices: "Iterable[Device]", *, deadline: float) -> list[str]:
+    """Wait until all signals are connected, and give the names of the process variables that are not at the deadline."""
+    from ophyd.signal import EpicsSignalBase
+
+    signals = {
+        walk.item.pvname: walk.item
+        for device in devices
+        for walk in device.walk_signals()
+        if isinstance(walk.item, EpicsSignalBase)
+    }
+    while True:
+        missing = [name for name, signal in signals.items() if not signal.connected]
+        if not missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(POLL_S)
+
+
+def _await_detector(detector: "SimplonDetector", *, deadline: float) -> None:
+    while True:
+        try:
+            detector.client.status("state")
+        except ServiceError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return

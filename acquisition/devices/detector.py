@@ -1,0 +1,243 @@
+"""The area detector behind SIMPLON: armed once for each uninterrupted stretch, its frames documented as a stream."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+from event_model import ComposeStreamResource
+from ophyd import Component, Device, Signal
+from ophyd.status import Status
+
+from acquisition.devices.promise import Promise, kept
+from acquisition.devices.simplon import SimplonClient
+from operando.errors import ServiceError
+from operando.profile import Detector
+
+logger = structlog.get_logger(__name__)
+
+STREAM_FORMATS = {"v2": "cbor", "v1": "legacy"}
+POLL_S = 0.05
+COMMAND_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """How a series is taken."""
+
+    exposure_s: float
+    period_s: float
+    """Start to start; at least the exposure and the readout time."""
+    n_images: int
+    """Images of the whole series: one for each gate in ``exte``, all for one trigger in ``ints``."""
+    trigger_mode: Literal["exte", "ints"] = "exte"
+
+
+class SimplonDetector(Device):
+    """A detector that streams what it measures.
+
+    ``prepare(Exposure)`` configures, ``kickoff`` arms (then :attr:`series` holds the series id, and images count from 0),
+    :meth:`wait_for_images` waits for the first n of the series, ``complete`` for all, ``stop`` aborts. A pause of the
+    RunEngine aborts the series: what follows must be armed again and gets the next series id.
+    """
+
+    series = Component(Signal, value=-1, kind="config")
+    """Id of the armed or last series; -1 before the first."""
+
+    def __init__(self, prefix: str = "", *, detector: Detector, **kwargs: Any) -> None:
+        super().__init__(prefix, **kwargs)
+        self.detector = detector
+        self.client = SimplonClient(detector.rest)
+        self._exposure: Exposure | None = None
+        self._is_armed = False
+        self._counts_images = True
+        self._first_count = 0
+        self._gone = 0
+        self._waiting: list[Promise] = []
+        self._resource: Any = None
+        self._documented = 0
+
+    def prepare(self, value: Exposure) -> Status:
+        """Configure the next series; done when the detector has accepted it."""
+        return self._work(lambda: self._configure(value), "configure")
+
+    def kickoff(self) -> Status:
+        """Arm; done when the detector is armed and :attr:`series` is known."""
+        return self._work(self._arm, "arm")
+
+    def wait_for_images(self, n_images: int, *, timeout_s: float = 60.0) -> Status:
+        """Give a status that is done when the detector has sent at least this many images of the series."""
+        promise = Promise(self, timeout_s=timeout_s, late=lambda: self._complaint(n_images, timeout_s))
+        self._waiting.append(promise)
+        threading.Thread(target=self._poll_images, args=(promise, n_images), daemon=True).start()
+        return promise.status
+
+    def complete(self) -> Status:
+        """Give a status that is done when all images of the series are sent."""
+        if self._exposure is None:
+            raise RuntimeError(f"{self.name} has no series to complete: prepare and kickoff first")
+        duration_s = self._exposure.n_images * self._exposure.period_s
+        return self.wait_for_images(self._exposure.n_images, timeout_s=60.0 + 2 * duration_s)
+
+    def disarm(self) -> Status:
+        """End the series in order; done when the detector has sent its end."""
+        return self._work(lambda: self._end("disarm"), "disarm") if self._is_armed else kept(self)
+
+    def stop(self, *, success: bool = False) -> None:
+        """Abort the series, if one is armed."""
+        for promise in self._waiting:
+            if success:
+                promise.keep()
+            else:
+                promise.fail(RuntimeError(f"{self.name}: series {self.series.get()} was aborted"))
+        self._waiting.clear()
+        if self._is_armed:
+            self._end("abort")
+
+    def pause(self) -> None:
+        """Abort the series; called by the RunEngine at a pause or suspension."""
+        self.stop(success=True)
+
+    def resume(self) -> None:
+        """Do nothing: the plan arms again, and the next series begins."""
+
+    def unstage(self) -> list[object]:
+        """Abort the series, if one is armed."""
+        self.stop(success=True)
+        return list(super().unstage())
+
+    def images_sent(self) -> int | None:
+        """Ask how many images of the series the detector has sent; None if it does not count."""
+        if self._counts_images:
+            try:
+                return int(self.client.status("frames_sent", module="stream")) - self._first_count
+            except ServiceError as refused:
+                if "404" not in str(refused):
+                    raise
+                self._counts_images = False
+                logger.info("detector does not count its images", url=self.client.url)
+        return None
+
+    def describe_collect(self) -> dict[str, dict[str, Any]]:
+        """Describe the frames as an external stream."""
+        frame = {
+            "source": self.detector.rest,
+            "dtype": "array",
+            "dtype_numpy": "<u4",
+            "shape": [1, self.detector.n_rows, self.detector.n_columns],
+            "units": "photons",
+            "external": "STREAM:",
+        }
+        return {f"{self.name}_image": frame}
+
+    def get_index(self) -> int:
+        """Give the number of images of the series that can be documented."""
+        sent = self.images_sent() if self._is_armed else self._gone
+        if sent is not None:
+            self._gone = max(self._gone, sent)
+        return self._gone
+
+    def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, Any]]:
+        """Give the documents of the images since the last call: a resource for each series, a datum for each stretch."""
+        last = self.get_index() if index is None else index
+        if self._resource is None or last <= self._documented:
+            return
+        if self._documented == 0:
+            yield "stream_resource", self._resource.stream_resource_doc
+        indices: Any = {"start": self._documented, "stop": last}
+        self._documented = last
+        yield "stream_datum", self._resource.compose_stream_datum(indices)
+
+    def _configure(self, exposure: Exposure) -> None:
+        if exposure.period_s < exposure.exposure_s + self.detector.readout_s - 1e-9:
+            raise ValueError(
+                f"{self.name}: period {exposure.period_s:.6g} s is shorter than exposure {exposure.exposure_s:.6g} s and "
+                f"readout {self.detector.readout_s:.6g} s: lengthen the period"
+            )
+        put = self.client.configure
+        put("mode", "enabled", module="stream")
+        put("format", STREAM_FORMATS[self.detector.stream_format], module="stream")
+        put("trigger_mode", exposure.trigger_mode)
+        # Each of the two must be allowed beside the other's old value.
+        times: list[tuple[str, float]] = [("frame_time", exposure.period_s), ("count_time", exposure.exposure_s)]
+        if exposure.period_s < float(self.client.config("count_time")) + self.detector.readout_s:
+            times.reverse()
+        for key, seconds in times:
+            put(key, seconds)
+        is_gated = exposure.trigger_mode == "exte"
+        put("nimages", 1 if is_gated else exposure.n_images)
+        put("ntrigger", exposure.n_images if is_gated else 1)
+        self._exposure = exposure
+
+    def _arm(self) -> None:
+        self._counts_images = True
+        self._first_count = 0
+        first_count = self.images_sent() or 0
+        answer = self.client.command("arm", timeout_s=COMMAND_TIMEOUT_S)
+        if "sequence id" not in answer:
+            raise ServiceError(f"{self.name}: arm answered {answer}, wanted a sequence id: is this SIMPLON {self.client.url}?")
+        # The count may be of the series or over the detector's life: what it says right after arming is its zero.
+        self._first_count = min(first_count, self.images_sent() or 0)
+        self._gone = 0
+        self._documented = 0
+        self.series.put(int(answer["sequence id"]))
+        self._is_armed = True
+        self._resource = self._make_resource()
+
+    def _end(self, command: str) -> None:
+        with contextlib.suppress(ServiceError):
+            self.get_index()
+        self._is_armed = False
+        self.client.command(command, timeout_s=COMMAND_TIMEOUT_S)
+
+    def _make_resource(self) -> Any:
+        return ComposeStreamResource()(
+            mimetype="application/x-dectris-stream",
+            uri=f"{self.detector.stream}/series/{self.series.get()}",
+            data_key=f"{self.name}_image",
+            parameters={"series": self.series.get(), "format": self.detector.stream_format},
+        )
+
+    def _work(self, work: Callable[[], None], word: str) -> Status:
+        promise = Promise(
+            self,
+            timeout_s=2 * COMMAND_TIMEOUT_S,
+            late=lambda: (
+                f"{self.name} at {self.client.url} did not {word} within {2 * COMMAND_TIMEOUT_S:g} s: is its server alive?"
+            ),
+        )
+
+        def run() -> None:
+            try:
+                work()
+            except (ServiceError, ValueError) as error:
+                promise.fail(error)
+            else:
+                promise.keep()
+
+        threading.Thread(target=run, daemon=True, name=f"{self.name}-{word}").start()
+        return promise.status
+
+    def _poll_images(self, promise: Promise, n_images: int) -> None:
+        while not promise.is_settled:
+            try:
+                sent = self.images_sent()
+                done = self.client.status("state") in ("idle", "ready") if sent is None else sent >= n_images
+            except (ServiceError, ValueError) as error:
+                promise.fail(error)
+                return
+            if sent is not None:
+                self._gone = max(self._gone, sent)
+            if done:
+                promise.keep()
+                return
+            time.sleep(POLL_S)
+
+    def _complaint(self, n_images: int, timeout_s: float) -> str:
+        return (
+            f"{self.name}: series {self.series.get()} has {self._gone} images after {timeout_s:.4g} s, wanted {n_images}: "
+            "do the gates reach the detector, and does anything take its stream?"
+        )

@@ -1,0 +1,90 @@
+"""A status that several threads may settle: the first word counts, and a deadline speaks when nobody else does."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ophyd import Signal
+from ophyd.status import Status
+
+from operando.errors import ServiceError
+
+
+class Promise:
+    """Something that a device will do within a time, or say why not.
+
+    Parameters
+    ----------
+    device
+        Whose promise it is.
+    timeout_s
+        Seconds until it fails by itself.
+    late
+        Gives the sentence of that failure: what was found, what was wanted.
+    """
+
+    def __init__(self, device: object, *, timeout_s: float, late: Callable[[], str]) -> None:
+        self.status = Status(device)
+        self._late = late
+        self._lock = threading.Lock()
+        self._is_settled = False
+        self._undo: list[Callable[[], None]] = []
+        self._timer = threading.Timer(timeout_s, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it was kept or broken."""
+        return self._is_settled
+
+    def keep(self) -> None:
+        """Settle it as kept; without effect when it is settled."""
+        if self._settle():
+            self.status.set_finished()
+
+    def fail(self, error: Exception) -> None:
+        """Settle it as broken, with the reason; without effect when it is settled."""
+        if self._settle():
+            self.status.set_exception(error)
+
+    def watch(self, signal: Signal, look: Callable[[Any], None]) -> None:
+        """Call ``look`` with the signal's value now and at each change, from ophyd's monitor thread, until settled."""
+        self._subscribe(signal, lambda value, **_: look(value), signal.SUB_VALUE)
+
+    def need(self, signal: Signal) -> None:
+        """Fail as soon as the signal's channel is lost: nothing more would ever be heard of it."""
+
+        def look(connected: bool = True, **_: object) -> None:
+            if not connected:
+                self.fail(ServiceError(f"lost {signal.pvname} while waiting: is its Channel Access server alive?"))
+
+        self._subscribe(signal, look, signal.SUB_META)
+
+    def _subscribe(self, signal: Signal, callback: Callable[..., None], event: str) -> None:
+        number = signal.subscribe(callback, event_type=event, run=True)
+        with self._lock:
+            if not self._is_settled:
+                self._undo.append(lambda: signal.unsubscribe(number))
+                return
+        signal.unsubscribe(number)
+
+    def _settle(self) -> bool:
+        with self._lock:
+            if self._is_settled:
+                return False
+            self._is_settled = True
+        self._timer.cancel()
+        for undo in self._undo:
+            undo()
+        return True
+
+    def _expire(self) -> None:
+        self.fail(TimeoutError(self._late()))
+
+
+def kept(device: object) -> Status:
+    """Give a status that is done: there was nothing to wait for."""
+    status = Status(device)
+    status.set_finished()
+    return status

@@ -1,0 +1,68 @@
+"""The fast shutter: demand and status are two things."""
+
+from typing import Any
+
+from ophyd import Component, Device, EpicsSignal, EpicsSignalRO
+from ophyd.status import Status
+
+from acquisition.devices.promise import Promise
+
+OPEN = 1
+CLOSED = 0
+TIMEOUT_S = 5.0
+"""A fast shutter moves within tens of milliseconds; later than this it is stuck."""
+
+
+class Shutter(Device):
+    """A shutter that is open or closed when its status says so.
+
+    It closes whenever it is stopped, thus at every pause, suspension and end of a plan, and opens again when the
+    RunEngine resumes if it was open at the pause.
+    """
+
+    demand = Component(EpicsSignal, "", kind="omitted", auto_monitor=True)
+    position = Component(EpicsSignalRO, ":STATUS", kind="normal", auto_monitor=True)
+    """1 open, 0 closed; while it moves, what it was."""
+
+    def __init__(self, prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(prefix, **kwargs)
+        self._reopens = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the status says open."""
+        return bool(self.position.get() == OPEN)
+
+    def set(self, value: int) -> Status:
+        """Open (1) or close (0); done when the status agrees."""
+        wanted = int(value)
+        if wanted not in (OPEN, CLOSED):
+            raise ValueError(f"{self.name}: found {value!r}, wanted 1 (open) or 0 (closed)")
+        self._reopens = False
+        promise = Promise(self, timeout_s=TIMEOUT_S, late=lambda: self._complaint(wanted))
+        promise.need(self.position)
+        self.demand.put(wanted)
+        promise.watch(self.position, lambda found: promise.keep() if found == wanted else None)
+        return promise.status
+
+    def stop(self, *, success: bool = False) -> None:
+        """Close, without waiting for the status."""
+        self._reopens = self._reopens or self.demand.get() == OPEN
+        self.demand.put(CLOSED)
+
+    def pause(self) -> None:
+        """Close; called by the RunEngine at a pause or suspension."""
+        self.stop()
+
+    def resume(self) -> None:
+        """Open again if it was open at the pause; called by the RunEngine before it repeats the messages."""
+        if self._reopens:
+            self._reopens = False
+            self.demand.put(OPEN)
+
+    def _complaint(self, wanted: int) -> str:
+        words = {OPEN: "open", CLOSED: "closed"}
+        return (
+            f"{self.name} ({self.prefix}) is not {words[wanted]} after {TIMEOUT_S:g} s, its status says "
+            f"{self.position.get()}: check interlock and air pressure"
+        )
