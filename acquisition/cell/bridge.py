@@ -1,0 +1,153 @@
+"""The cell bridge: serves the state of the cell as process variables over Channel Access, read-only.
+
+The contract between a cycler and everyone else is these few PVs; what stands behind them is a :class:`CellSource`. All PVs of
+one reading carry the same time stamp, the time of the reading. A value that the source does not give is NaN (CYCLE: -1).
+HEARTBEAT counts while the bridge lives, AGE grows while its source is silent.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from caproto import ChannelType
+from caproto.asyncio.server import Context
+from caproto.server import PVGroup, pvproperty
+
+from acquisition.cell.source import CellSource, mark_alive, open_source
+from operando.errors import ServiceError
+from operando.messages import CellReading
+from operando.profile import Profile
+
+logger = structlog.get_logger(__name__)
+
+REFRESH_S = 0.2
+"""Rhythm of the PVs: slower shows a fast replay in jumps, faster says nothing new of a cycler that writes once a second."""
+
+_ALIVE_EVERY = 25
+"""Refreshes between two notes on disk that the bridge lives; 5 s, well within RESUME_WITHIN_S."""
+
+NAN = float("nan")
+
+
+class CellPVs(PVGroup):
+    """The process variables of one cell, under one prefix."""
+
+    voltage = pvproperty(name="VOLTAGE", value=NAN, units="V", precision=4, read_only=True)
+    current = pvproperty(name="CURRENT", value=NAN, units="A", precision=4, read_only=True, doc="positive on charge")
+    charge = pvproperty(name="CHARGE", value=NAN, units="Ah", precision=4, read_only=True)
+    temperature = pvproperty(name="TEMPERATURE", value=NAN, units="degC", precision=2, read_only=True)
+    step = pvproperty(name="STEP", value="", dtype=ChannelType.STRING, read_only=True)
+    cycle = pvproperty(name="CYCLE", value=-1, read_only=True)
+    time = pvproperty(name="TIME", value=NAN, units="s", precision=3, read_only=True, doc="Unix epoch")
+    age = pvproperty(name="AGE", value=NAN, units="s", precision=1, read_only=True)
+    heartbeat = pvproperty(name="HEARTBEAT", value=0, read_only=True)
+    source = pvproperty(name="SOURCE", value="", dtype=ChannelType.STRING, read_only=True)
+
+    async def show(self, reading: CellReading) -> None:
+        """Put a reading on the PVs; TIME last, so that whoever waits for it finds the others new."""
+        stamp = reading.time_s
+        values: dict[Any, object] = {
+            self.voltage: _number(reading.voltage_v),
+            self.current: _number(reading.current_a),
+            self.charge: _number(reading.charge_ah),
+            self.temperature: _number(reading.temperature_c),
+            self.cycle: -1 if reading.cycle is None else reading.cycle,
+            # A Channel Access string holds 39 bytes.
+            self.step: reading.step.encode()[:39].decode(errors="ignore"),
+            self.source: reading.source.encode()[:39].decode(errors="ignore"),
+            self.time: reading.time_s,
+        }
+        for channel, value in values.items():
+            await channel.write(value, timestamp=stamp, verify_value=False)
+        await self.age.write(reading.age_s, verify_value=False)
+        await self.heartbeat.write(self.heartbeat.value + 1, verify_value=False)
+
+
+def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
+    """Serve the cell PVs of the profile's source on the port after the beamline's, until ``stop`` is set.
+
+    Raises
+    ------
+    OperandoError
+        If the source cannot be opened or the port is in use; then ``ready`` was not called.
+    """
+    source, notice = open_source(profile, out=out, now_s=time.time())
+    if notice:
+        logger.warning("cell source replaced", reason=notice)
+
+    def note(now_s: float) -> None:
+        mark_alive(source, profile.cell, out=out, now_s=now_s)
+
+    port = profile.control.channel_access_port + 1
+    asyncio.run(serve_source(source, prefix=profile.control.cell, port=port, note=note, ready=ready, stop=stop))
+
+
+async def serve_source(
+    source: CellSource,
+    *,
+    prefix: str,
+    port: int,
+    ready: Callable[[], None],
+    stop: threading.Event,
+    note: Callable[[float], None] = lambda now_s: None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Serve the PVs of any source on a loopback port until ``stop`` is set; ``note`` is called now and then with the time.
+
+    Raises
+    ------
+    ServiceError
+        If the port is in use.
+    """
+    _refuse_taken(port)
+    group = CellPVs(prefix=f"{prefix}:")
+    # Beacons would leave the loopback; clients find this server by the address that they are given.
+    os.environ.update(EPICS_CAS_AUTO_BEACON_ADDR_LIST="NO", EPICS_CAS_BEACON_ADDR_LIST="")
+    context = Context(group.pvdb, ["127.0.0.1"])
+    context.ca_server_port = port
+    server = asyncio.create_task(context.run())
+    try:
+        await group.show(source.reading_at(clock()))
+        await _wait_until_bound(context, server)
+        ready()
+        logger.info("cell bridge serves", prefix=prefix, port=port)
+        n_shown = 0
+        while not stop.is_set() and not server.done():
+            now_s = clock()
+            await group.show(source.reading_at(now_s))
+            if n_shown % _ALIVE_EVERY == 0:
+                note(now_s)
+            n_shown += 1
+            await asyncio.sleep(REFRESH_S)
+    finally:
+        server.cancel()
+        await asyncio.gather(server, return_exceptions=True)
+
+
+def _refuse_taken(port: int) -> None:
+    # caproto would quietly take another port, where no client looks.
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as taken:
+            raise ServiceError(
+                f"port {port} on 127.0.0.1, for the cell PVs, is in use: is another operando running there?"
+            ) from taken
+
+
+async def _wait_until_bound(context: Context, server: "asyncio.Task[None]") -> None:
+    while context.port is None and not server.done():
+        await asyncio.sleep(0.01)
+    if server.done():
+        await server
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else value

@@ -1,0 +1,113 @@
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from caproto import ErrorResponseReceived
+from caproto.sync.client import read, write
+
+from acquisition.cell.bridge import serve, serve_source
+from acquisition.cell.neware import read_neware
+from acquisition.cell.recording import Recording, Replay
+from acquisition.cell.source import CellSource
+from operando.errors import ServiceError
+from operando.messages import CellReading
+from operando.profile import read_profile
+
+pytestmark = pytest.mark.ioc
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = int(taken.getsockname()[1])
+    for name, value in {"ADDR_LIST": "127.0.0.1", "AUTO_ADDR_LIST": "NO", "SERVER_PORT": str(number)}.items():
+        monkeypatch.setenv(f"EPICS_CA_{name}", value)
+    return number
+
+
+@contextmanager
+def serving(source: CellSource, *, port: int, clock: Callable[[], float]) -> Iterator[None]:
+    ready, stop = threading.Event(), threading.Event()
+    work = serve_source(source, prefix="T:CELL", port=port, ready=ready.set, stop=stop, clock=clock)
+    thread = threading.Thread(target=asyncio.run, args=(work,))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def pv(name: str) -> object:
+    value = read(f"T:CELL:{name}", timeout=5, repeater=False).data[0]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@pytest.fixture(scope="module")
+def m50t(data_folder: Path) -> Recording:
+    return read_neware(data_folder / "NewareNDA/TESTCELL0001-B2-2025-M50T_NewareNDA_Investigation.ndax")
+
+
+def test_pvs_equal_the_rows_of_the_real_file_at_the_mapped_times(m50t: Recording, port: int) -> None:
+    now = [0.0]
+    replay = Replay(m50t, speed=60.0, start_s=9900.0, origin_s=1.7e9)
+    with serving(replay, port=port, clock=lambda: now[0]):
+        for elapsed_s in (0.0, 33.35, 500.0):
+            now[0] = 1.7e9 + elapsed_s
+            row = int(np.flatnonzero(m50t.time_s <= 9900.0 + 60 * elapsed_s + 1e-6)[-1])
+            deadline = threading.Event()
+            for _ in range(100):
+                if pv("TIME") == pytest.approx(1.7e9 + (m50t.time_s[row] - 9900.0) / 60, abs=1e-4):
+                    break
+                deadline.wait(0.05)
+            assert pv("VOLTAGE") == m50t.voltage_v[row]
+            assert pv("CURRENT") == m50t.current_a[row]
+            assert pv("CHARGE") == m50t.charge_ah[row]
+            assert pv("TEMPERATURE") == m50t.temperature_c[row]  # type: ignore[index]
+            assert (pv("STEP"), pv("CYCLE")) == (m50t.step[row], m50t.cycle[row])
+            assert pv("SOURCE") == m50t.name[:39]
+
+
+class SilentSource:
+    """A source whose cycler fell silent a minute ago and that knows little."""
+
+    def reading_at(self, time_s: float) -> CellReading:
+        return CellReading(time_s=time_s - 60, voltage_v=3.5, current_a=None, age_s=60.0)
+
+
+def test_absent_values_are_nan_while_heartbeat_goes_on_and_age_tells(port: int) -> None:
+    with serving(SilentSource(), port=port, clock=lambda: 1.7e9):
+        assert np.isnan(pv("CURRENT"))  # type: ignore[call-overload]
+        assert (pv("VOLTAGE"), pv("AGE"), pv("CYCLE")) == (3.5, 60.0, -1)
+        first = pv("HEARTBEAT")
+        threading.Event().wait(0.5)
+        assert pv("HEARTBEAT") > first  # type: ignore[operator]
+
+
+def test_nobody_writes_the_cell_over_channel_access(port: int) -> None:
+    with serving(SilentSource(), port=port, clock=lambda: 1.7e9):
+        with pytest.raises(ErrorResponseReceived):
+            write("T:CELL:VOLTAGE", 9.0, notify=True, timeout=5, repeater=False)
+        assert pv("VOLTAGE") == 3.5
+
+
+def test_port_in_use_is_one_sentence_and_not_ready(port: int, tmp_path: Path) -> None:
+    profile = read_profile("demo")
+    cell = profile.cell.model_copy(update={"source": "model:cccv"})
+    control = profile.control.model_copy(update={"channel_access_port": port - 1})
+    profile = profile.model_copy(update={"cell": cell, "control": control})
+    ready = threading.Event()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        with pytest.raises(ServiceError, match=rf"port {port} .* in use"):
+            serve(profile, out=tmp_path, ready=ready.set, stop=threading.Event())
+    assert not ready.is_set()
