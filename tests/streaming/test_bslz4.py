@@ -1,0 +1,125 @@
+import struct
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operando.errors import WireError
+from streaming.bslz4 import array_from_channel
+from streaming.detector_message import Channel
+from streaming.simplon_v2 import message_from_cbor
+from tests.streaming.wire import bslz4, from_bslz4
+
+
+def channel(blob: bytes, shape: tuple[int, int], dtype: str = "<u4", **changes: object) -> Channel:
+    values = {"encoding": "bslz4", "element_size": np.dtype(dtype).itemsize} | changes
+    return Channel(shape=shape, dtype=np.dtype(dtype), blob=blob, **values)  # type: ignore[arg-type]
+
+
+def test_the_real_eiger2_16m_image_decodes_to_the_bytes_of_the_other_decoder(data_folder: Path) -> None:
+    image = message_from_cbor((data_folder / "tickit-devices" / "image.cbor").read_bytes())
+    found = image.channels["threshold_1"]
+    array = array_from_channel(found)
+    assert array.shape == (4362, 4148)
+    np.testing.assert_array_equal(array, from_bslz4(found.blob, found.shape, found.dtype))
+
+
+def test_the_real_v1_blob_decodes_to_the_bytes_of_the_other_decoder(data_folder: Path) -> None:
+    blob = (data_folder / "tickit-devices" / "frame_sample").read_bytes()
+    array = array_from_channel(channel(blob, (4362, 4148), "<u2"))
+    np.testing.assert_array_equal(array, from_bslz4(blob, (4362, 4148), "<u2"))
+    assert np.count_nonzero(array == 65535) == 1_253_074
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 90),
+    columns=st.integers(1, 120),
+    dtype=st.sampled_from(["u1", "<u2", "<u4"]),
+    top=st.integers(1, 2**32 - 1),
+    seed=st.integers(0, 2**32),
+)
+def test_any_image_decodes_to_what_was_encoded(rows: int, columns: int, dtype: str, top: int, seed: int) -> None:
+    high = min(top, np.iinfo(dtype).max)
+    image = np.random.default_rng(seed).integers(0, high, (rows, columns), dtype=dtype, endpoint=True)
+    np.testing.assert_array_equal(array_from_channel(channel(bslz4(image), image.shape, dtype)), image)
+
+
+def test_a_block_that_compresses_to_its_own_length_is_not_taken_for_a_raw_one() -> None:
+    rng = np.random.default_rng(0)
+    for n_zeros in range(1, 200):
+        image = rng.integers(0, 2**32, 2048, dtype=np.uint32).view(np.uint8)
+        image[:n_zeros] = 0
+        shuffled = image.tobytes()
+        block = imagecodecs.lz4_encode(shuffled)
+        if len(block) == 8192:
+            break
+    else:
+        pytest.fail("no such block among these")
+    blob = struct.pack(">QII", 8192, 8192, len(block)) + block
+    wanted = np.frombuffer(imagecodecs.bitshuffle_decode(shuffled, itemsize=4, blocksize=2048), np.uint32).reshape(32, 64)
+    np.testing.assert_array_equal(from_bslz4(blob, (32, 64), "<u4"), wanted)
+    np.testing.assert_array_equal(array_from_channel(channel(blob, (32, 64))), wanted)
+
+
+def test_other_encodings_and_orders_decode() -> None:
+    image = np.arange(600, dtype=">u2").reshape(20, 30)
+    little = image.astype("<u2")
+    for blob, encoding, dtype in (
+        (image.tobytes(), "raw", ">u2"),
+        (little.tobytes(), "raw", "<u2"),
+        (imagecodecs.lz4h5_encode(little.tobytes(), blocksize=512), "lz4-h5", "<u2"),
+        (imagecodecs.lz4_encode(little.tobytes()), "lz4", "<u2"),
+    ):
+        array = array_from_channel(channel(blob, (20, 30), dtype, encoding=encoding))
+        assert array.dtype.isnative
+        np.testing.assert_array_equal(array, image)
+    by_columns = channel(little.T.tobytes(), (20, 30), "<u2", encoding="raw", is_column_major=True)
+    np.testing.assert_array_equal(array_from_channel(by_columns), image)
+
+
+def test_a_header_of_zeros_stands_for_the_announced_size() -> None:
+    image = np.arange(2000, dtype=np.uint16).reshape(40, 50)
+    blob = bytes(12) + bslz4(image)[12:]
+    np.testing.assert_array_equal(array_from_channel(channel(blob, (40, 50), "<u2")), image)
+
+
+GOOD = bslz4(np.random.default_rng(3).poisson(3, (61, 83)).astype(np.uint32))
+
+
+@settings(max_examples=300, deadline=None)
+@given(position=st.integers(0, len(GOOD) - 1), value=st.integers(0, 255), cut=st.integers(0, len(GOOD)))
+def test_a_damaged_blob_is_refused_or_gives_the_announced_shape(position: int, value: int, cut: int) -> None:
+    damaged = bytearray(GOOD)
+    damaged[position] = value
+    for blob in (bytes(damaged), GOOD[:cut], bytes(damaged[:cut])):
+        try:
+            array = array_from_channel(channel(blob, (61, 83)))
+        except WireError:
+            continue
+        assert array.shape == (61, 83)
+
+
+@pytest.mark.parametrize(
+    ("blob", "changes", "complaint"),
+    [
+        (GOOD[:-1], {}, "do not add up"),
+        (GOOD + b"x", {}, "do not add up"),
+        (b"", {}, "shorter than its header"),
+        (struct.pack(">QI", 2**50, 8192) + GOOD[12:], {}, "header says"),
+        (struct.pack(">QI", 61 * 83 * 4, 2**31) + GOOD[12:], {}, "larger than the limit"),
+        (struct.pack(">QI", 61 * 83 * 4, 8190) + GOOD[12:], {}, "header says"),
+        (GOOD, {"element_size": 2}, "2-byte elements cannot hold"),
+        (GOOD, {"shape": (61, 84)}, "header says"),
+        (b"abc", {"encoding": "raw"}, "holds 3 bytes"),
+        (b"abc", {"encoding": "lz4"}, "cannot be decoded"),
+        (GOOD[:12] + b"\xff" * 40, {"encoding": "lz4-h5"}, "cannot be decoded"),
+    ],
+)
+def test_a_wrong_blob_is_refused_with_a_reason(blob: bytes, changes: dict[str, object], complaint: str) -> None:
+    shape = changes.pop("shape", (61, 83))
+    with pytest.raises(WireError, match=complaint):
+        array_from_channel(channel(blob, shape, **changes))  # type: ignore[arg-type]
