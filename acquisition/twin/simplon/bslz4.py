@@ -1,0 +1,74 @@
+"""Pack arrays the way DECTRIS detectors do: bitshuffle and LZ4 in blocks of 8192 bytes, LZ4 alone, or not at all.
+
+The framing is that of HDF5 filter 32008: a header of 12 bytes (uint64 big-endian uncompressed size, uint32 big-endian block
+size), then for each block its compressed size (uint32 big-endian) and an LZ4 block; with bitshuffle, the last ``n % 8``
+elements lie raw behind the last block.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+Method = Literal["bslz4", "lz4", "none"]
+
+BLOCK_BYTES = 8192
+HEADER_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """An array in its wire form."""
+
+    blob: bytes
+    shape: tuple[int, ...]
+    """(rows, columns) of an image, (n,) of a table."""
+    dtype: np.dtype[np.generic]
+    """Little-endian."""
+    method: Method
+
+
+def pack(array: NDArray[np.generic], method: Method) -> Packed:
+    """Give the wire form of an array of any shape; the array is read in row-major order as little-endian."""
+    array = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    if method == "bslz4":
+        blob = _bitshuffled_lz4(array.reshape(-1))
+    elif method == "lz4":
+        blob = bytes(imagecodecs.lz4h5_encode(array, blocksize=BLOCK_BYTES))  # type: ignore[arg-type]  # it takes any buffer
+    else:
+        blob = array.tobytes()
+    return Packed(blob=blob, shape=array.shape, dtype=array.dtype, method=method)
+
+
+def _bitshuffled_lz4(flat: NDArray[np.generic]) -> bytes:
+    n_shuffled = flat.size - flat.size % 8
+    if n_shuffled == 0:
+        return _header(flat.nbytes) + flat.tobytes()
+    size = flat.itemsize
+    shuffled = imagecodecs.bitshuffle_encode(flat[:n_shuffled], itemsize=size, blocksize=BLOCK_BYTES // size)
+    blocks = bytes(imagecodecs.lz4h5_encode(shuffled, blocksize=BLOCK_BYTES))[HEADER_BYTES:]  # type: ignore[arg-type]  # likewise
+    return _header(flat.nbytes) + _without_stored_blocks(blocks, shuffled.nbytes) + flat[n_shuffled:].tobytes()
+
+
+def _header(n_bytes: int) -> bytes:
+    return n_bytes.to_bytes(8, "big") + BLOCK_BYTES.to_bytes(4, "big")
+
+
+def _without_stored_blocks(blocks: bytes, n_bytes: int) -> bytes:
+    """Compress the blocks that the plain LZ4 filter stored because they do not shrink: bitshuffle's filter never stores one."""
+    stored = []
+    position, left = 0, n_bytes
+    while left:
+        length = int.from_bytes(blocks[position : position + 4], "big")
+        if length == min(BLOCK_BYTES, left):
+            stored.append((position, length))
+        position += 4 + length
+        left -= min(BLOCK_BYTES, left)
+    parts, done = [], 0
+    for position, length in stored:
+        block = bytes(imagecodecs.lz4_encode(blocks[position + 4 : position + 4 + length], header=False))
+        parts += [blocks[done:position], len(block).to_bytes(4, "big"), block]
+        done = position + 4 + length
+    return b"".join([*parts, blocks[done:]]) if stored else blocks

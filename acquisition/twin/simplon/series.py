@@ -1,0 +1,161 @@
+"""One series from its start message to its end message: render, pack and hand over each exposure, in ascending order.
+
+Rendering runs in the series' own thread, packing in a small pool, sending in the sender's thread, so that the three overlap;
+the sender takes images in the order in which they were rendered and waits for their packing.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from acquisition.twin.simplon.bslz4 import Method, Packed, pack
+from acquisition.twin.simplon.exposures import Exposure, Exposures
+from acquisition.twin.simplon.frames import FrameSource
+from acquisition.twin.simplon.messages import TICKS_PER_S, End, Image, Start, StreamFormat
+from acquisition.twin.simplon.sender import Outgoing, Sender
+
+logger = structlog.get_logger(__name__)
+
+N_PACKED_KEPT = 32
+"""Constant frames whose packed form is kept: 1 to 3 MB each, and the frame's own 10 MB if nobody else keeps it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """Where a series' messages go, and how."""
+
+    sender: Sender | None
+    """None while the stream is disabled: images are taken and go nowhere."""
+    stream: StreamFormat
+    packers: Executor
+    method: Method
+    packed: "PackedFrames"
+    image_appendix: JsonValue = None
+
+
+class PackedFrames:
+    """Packs frames, and keeps the packed form of those that never change."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, Method], tuple[NDArray[np.uint32], Packed]] = {}
+
+    def pack(self, frame: NDArray[np.uint32], method: Method) -> Packed:
+        """Give the packed form of a frame; from any thread."""
+        if frame.flags.writeable:
+            return pack(frame, method)
+        key = (id(frame), method)
+        found = self._kept.get(key)  # The kept frame stays alive with its entry, so that its id cannot be another's.
+        if found is None:
+            found = (frame, pack(frame, method))
+            if len(self._kept) < N_PACKED_KEPT:
+                self._kept[key] = found
+        return found[1]
+
+
+class Series:
+    """A running series; it ends by itself when its exposures do.
+
+    Parameters
+    ----------
+    on_end
+        Called once from the series' thread when the end message was handed over and nothing more will come.
+    """
+
+    def __init__(
+        self, *, start: Start, exposures: Exposures, source: FrameSource, outlet: Outlet, on_end: Callable[["Series"], None]
+    ) -> None:
+        self.start = start
+        self.exposures = exposures
+        self.n_images = 0
+        """Exposures made so far."""
+        self._source, self._outlet, self._on_end = source, outlet, on_end
+        self._is_aborted = threading.Event()
+        self._first_s: float | None = None
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"series {start.series_id}", daemon=True)
+
+    def begin(self) -> None:
+        """Send the start message and take exposures from now on."""
+        self._hand_over(_ready(self._outlet.stream.start(self.start)), is_image=False)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Take no more exposures, let those that were taken become images, and wait until the end message has left."""
+        self.exposures.stop()
+        self._is_over.wait()
+
+    def abort(self) -> None:
+        """Forget every image that has not left, and wait until the end message has left."""
+        self._is_aborted.set()
+        self.finish()
+
+    def _run(self) -> None:
+        for exposure in self.exposures:
+            if self._is_aborted.is_set():
+                break
+            self._make(exposure)
+        end = End(series_id=self.start.series_id, series_unique_id=self.start.series_unique_id)
+        left = threading.Event()
+        self._hand_over(_ready(self._outlet.stream.end(end)), is_image=False, done=left.set)
+        left.wait()
+        self._on_end(self)
+        self._is_over.set()
+
+    def _make(self, exposure: Exposure) -> None:
+        image_id, self.n_images = self.n_images, self.n_images + 1
+        try:
+            frame = self._source.frame(exposure.pulse, image_id)
+        except Exception as failed:  # whatever a source raises: it costs this image, not the series
+            self._hand_over(_failed(failed), is_image=True)
+            return
+        times = self._times(exposure)
+        self._hand_over(self._outlet.packers.submit(self._message, frame, image_id, *times), is_image=True)
+
+    def _message(
+        self, frame: NDArray[np.uint32], image_id: int, series_date_s: float, ticks: int, real_ticks: int
+    ) -> list[bytes]:
+        packed = self._outlet.packed.pack(frame, self._outlet.method)
+        image = Image(
+            series_id=self.start.series_id,
+            series_unique_id=self.start.series_unique_id,
+            image_id=image_id,
+            series_date=datetime.fromtimestamp(series_date_s, UTC),
+            start_ticks=ticks,
+            stop_ticks=ticks + real_ticks,
+            real_ticks=real_ticks,
+            channels={self.start.channels[0]: packed},
+            user_data=self._outlet.image_appendix,
+        )
+        return self._outlet.stream.image(image)
+
+    def _times(self, exposure: Exposure) -> tuple[float, int, int]:
+        """Give the date of the series, which is its first exposure's, and start and length of this exposure in ticks."""
+        if self._first_s is None:
+            self._first_s = exposure.start_s
+        ticks = max(0, round((exposure.start_s - self._first_s) * TICKS_PER_S))
+        return self._first_s, ticks, round(exposure.duration_s * TICKS_PER_S)
+
+    def _hand_over(self, parts: Future[list[bytes]], *, is_image: bool, done: Callable[[], None] = lambda: None) -> None:
+        if self._outlet.sender is None:
+            done()
+            return
+        self._outlet.sender.put(Outgoing(parts=parts, is_image=is_image, is_void=self._is_aborted.is_set, done=done))
+
+
+def _ready(parts: list[bytes]) -> Future[list[bytes]]:
+    future: Future[list[bytes]] = Future()
+    future.set_result(parts)
+    return future
+
+
+def _failed(error: Exception) -> Future[list[bytes]]:
+    future: Future[list[bytes]] = Future()
+    future.set_exception(error)
+    return future
