@@ -78,9 +78,15 @@ class LiveChannels:
         return covariance
 
     @property
+    def unit_variance(self) -> Array:
+        """Variance of each channel where every bin has variance 1, shape (n_templates,); 1 for a template that is empty."""
+        variance: Array = ((self.weights[:, None] * self.model.templates) ** 2).sum(axis=0)
+        return np.where(variance > 0, variance, 1.0)
+
+    @property
     def _noise_weights(self) -> Array:
-        squared = (self.weights[:, None] * self.model.templates) ** 2
-        weights: Array = (squared / squared.sum(axis=0)).mean(axis=1)
+        weighted = self.weights[:, None] * self.model.templates
+        weights: Array = (weighted**2 / self.unit_variance).mean(axis=1)
         return weights
 
 

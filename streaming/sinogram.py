@@ -30,6 +30,8 @@ class Projection:
     """Shape (n_grid_points, n_channels); NaN where nothing was measured."""
     variance: Array
     """Effective variance (:meth:`streaming.channels.LiveChannels.effective_variance`), shape (n_grid_points,)."""
+    unit_variance: Array
+    """Variance of each channel where the effective variance is 1, shape (n_channels,)."""
     is_measured: NDArray[np.bool_]
     """Shape (n_grid_points,)."""
     pattern_sum: Array

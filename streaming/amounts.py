@@ -1,0 +1,90 @@
+"""Phase amounts: receives reconstructed channels, gives the amount of each phase in each voxel with its uncertainty.
+
+Amounts are mass densities in one unknown unit common to all phases, see :mod:`streaming.phases`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streaming.channels import LiveChannels
+from streaming.least_squares import fit_non_negative
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Amounts:
+    """Fitted amounts of some voxels or patterns."""
+
+    values: Array
+    """Amount of each template, shape (..., n_templates): phases first, then background."""
+    covariance: Array
+    """Covariance of the phases' amounts, shape (..., n_phases, n_phases)."""
+    is_solved: NDArray[np.bool_]
+    """Shape (...)."""
+
+    @property
+    def n_phases(self) -> int:
+        """Number of phases."""
+        return int(self.covariance.shape[-1])
+
+    @property
+    def phases(self) -> Array:
+        """Amount of each phase, shape (..., n_phases)."""
+        return self.values[..., : self.n_phases]
+
+
+def fit_amounts(channels: Array, noise: Array, *, live: LiveChannels, mean_variance: Array) -> Amounts:
+    """Fit non-negative amounts to channels.
+
+    The covariance is that of the unconstrained fit of all phases and of those background functions that the fit uses in most
+    voxels: with M = (A^T W A)^-1 of these columns it is M C M, C being the covariance of the channels. A phase that the
+    constraint holds at zero so keeps the uncertainty with which its absence is known. Near zero the distribution is cut
+    off at zero and not normal: intervals there are too wide, by up to a half.
+
+    Parameters
+    ----------
+    channels
+        Shape (..., n_templates); those of patterns, or reconstructed.
+    noise
+        Effective variance of each, shape (...).
+    live
+        The channels' definition.
+    mean_variance
+        Typical variance of each bin, shape (n_radial,): the covariance of channels follows its course.
+    """
+    shape, n_templates = channels.shape[:-1], channels.shape[-1]
+    gram, scale = _normalised(live.gram)
+    rows = np.ascontiguousarray(channels.reshape(-1, n_templates) / scale)
+    amounts = np.zeros_like(rows)
+    is_passive, is_solved = np.zeros(rows.shape, dtype=np.bool_), np.zeros(rows.shape[0], dtype=np.bool_)
+    fit_non_negative(gram, rows, amounts, is_passive, is_solved)
+    unit = _unit_covariance(live, is_passive[is_solved], mean_variance)
+    return Amounts(
+        values=(amounts / scale).reshape(*shape, n_templates),
+        covariance=noise[..., None, None] * unit,
+        is_solved=is_solved.reshape(shape),
+    )
+
+
+def _normalised(gram: Array) -> tuple[Array, Array]:
+    diagonal = np.diag(gram)
+    # A template without a reflection in range has no channel: its row stays zero apart from the diagonal, its amount 0.
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    normalised = np.ascontiguousarray(gram / np.outer(scale, scale))
+    np.fill_diagonal(normalised, 1.0)
+    return normalised, scale
+
+
+def _unit_covariance(live: LiveChannels, is_passive: NDArray[np.bool_], mean_variance: Array) -> Array:
+    n_phases = live.model.n_phases
+    used = np.ones(live.gram.shape[0], dtype=np.bool_)
+    if is_passive.size:
+        used[n_phases:] = is_passive[:, n_phases:].mean(axis=0) > 0.5
+    used &= np.diag(live.gram) > 0
+    inverse = np.zeros_like(live.gram)
+    inverse[np.ix_(used, used)] = np.linalg.pinv(live.gram[np.ix_(used, used)], hermitian=True)
+    covariance: Array = inverse @ live.unit_covariance(mean_variance) @ inverse
+    return covariance[:n_phases, :n_phases]
