@@ -1,0 +1,1 @@
+"""Plans: what the beamline does, computed and checked before anything moves."""

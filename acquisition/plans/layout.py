@@ -1,0 +1,157 @@
+"""Where every line of a scan flies, and whether the beamline can fly it: known before anything moves."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.plans.order import angles_in_flying_order, turns_deg
+from acquisition.plans.timing import OVERHEAD_S, Flight, flight_of, line_s, move_s
+from acquisition.workspace import Workspace
+from operando.errors import ProfileError
+from operando.profile import Profile
+from operando.scan import TomogramGrid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One sweep of the fast axis; positions are readbacks in mm."""
+
+    index: int
+    angle_deg: float
+    direction: Literal[1, -1]
+    first_position_mm: float
+    """Middle of the first exposure in flying order."""
+    step_mm: float
+    """To the next point in flying order; negative on the way back."""
+    start_mm: float
+    """Where the axis starts from rest."""
+    gate_mm: float
+    """Leading edge of the first gate."""
+    end_mm: float
+    """Where the axis comes to rest."""
+
+    def planned_mm(self, n_points: int) -> NDArray[np.float64]:
+        """Give the middle of each exposure in flying order, shape (n_points,), mm."""
+        return self.first_position_mm + self.step_mm * np.arange(n_points, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """All lines of a tomogram, in flying order."""
+
+    flight: Flight
+    grid: TomogramGrid
+    lines: tuple[Line, ...]
+    line_s: float
+    """A sweep from standstill to standstill, s."""
+    total_s: float
+    """The whole tomogram, with turns and overheads, s."""
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the tomogram, without lines flown again."""
+        return len(self.lines) * self.flight.n_points
+
+    @property
+    def beam_s(self) -> float:
+        """Time with the gates open, s."""
+        return self.n_frames * self.flight.exposure_s
+
+
+def layout_of(profile: Profile) -> Layout:
+    """Lay out the scan of a profile: even lines in the positive direction, odd lines back."""
+    scan = profile.scan
+    flight = flight_of(profile)
+    half_width_mm = 0.5 * (scan.n_points - 1) * scan.step_mm
+    angles_deg = angles_in_flying_order(scan)
+    lines = tuple(
+        _line(index, float(angle), flight=flight, centre_mm=scan.centre_mm, half_width_mm=half_width_mm)
+        for index, angle in enumerate(angles_deg)
+    )
+    one_line_s = line_s(flight, acceleration_s=profile.control.fast.acceleration_s)
+    turning_s = sum(move_s(profile.control.rotation, turn) for turn in turns_deg(angles_deg))
+    return Layout(
+        flight=flight,
+        grid=TomogramGrid(
+            angles_deg=angles_deg,
+            first_position_mm=scan.centre_mm - half_width_mm,
+            step_mm=scan.step_mm,
+            n_points=scan.n_points,
+        ),
+        lines=lines,
+        line_s=one_line_s,
+        total_s=len(lines) * (one_line_s + OVERHEAD_S) + turning_s,
+    )
+
+
+def complaints(profile: Profile, layout: Layout) -> list[str]:
+    """Say what the beamline of a profile cannot do of a layout; empty if it can do all."""
+    fast, rotation = profile.control.fast, profile.control.rotation
+    flight = layout.flight
+    found = []
+    if flight.speed_mm_s > fast.speed:
+        found.append(
+            f"the fast axis would fly at {flight.speed_mm_s:.4g} mm/s ({flight.step_mm:g} mm in {flight.period_s:.4g} s), "
+            f"above its {fast.speed:g} mm/s: lengthen scan.exposure_s or shorten scan.step_mm"
+        )
+    low_mm, high_mm = sweep_ends(layout)
+    if low_mm < fast.low or high_mm > fast.high:
+        found.append(
+            f"lines with run-up reach from {low_mm:.4g} to {high_mm:.4g} mm, "
+            f"the fast axis from {fast.low:g} to {fast.high:g} mm: shorten the line or move scan.centre_mm"
+        )
+    least, most = float(layout.grid.angles_deg.min()), float(layout.grid.angles_deg.max())
+    if least < rotation.low or most > rotation.high:
+        found.append(
+            f"angles run from {least:g} to {most:g} deg, the rotation stage from {rotation.low:g} to {rotation.high:g} deg: "
+            "change scan.angle_range_deg"
+        )
+    return found + _workspace_complaints(profile, low_mm=low_mm, high_mm=high_mm)
+
+
+def check_layout(profile: Profile, layout: Layout) -> None:
+    """Refuse a layout that the beamline cannot fly.
+
+    Raises
+    ------
+    ProfileError
+        With everything that is wrong, in sentences.
+    """
+    found = complaints(profile, layout)
+    if found:
+        raise ProfileError(f"{profile.name}: this scan cannot be flown: {'; '.join(found)}")
+
+
+def sweep_ends(layout: Layout) -> tuple[float, float]:
+    """Give the lowest and the highest position that the fast axis reaches, mm."""
+    ends = [end for line in layout.lines for end in (line.start_mm, line.end_mm)]
+    return min(ends), max(ends)
+
+
+def _workspace_complaints(profile: Profile, *, low_mm: float, high_mm: float) -> list[str]:
+    workspace = Workspace.of(profile.control)
+    axis_of_pv = {pv: axis.lower() for axis, pv in profile.control.hexapod_axes.items()}
+    axis = axis_of_pv.get(profile.control.fast.pv)
+    if workspace is None or axis is None:
+        return []
+    # Where the other axes stand is known at the beamline only; it is asked again there, before the run opens.
+    return [complaint for end_mm in (low_mm, high_mm) if (complaint := workspace.complaint({axis: end_mm}))]
+
+
+def _line(index: int, angle_deg: float, *, flight: Flight, centre_mm: float, half_width_mm: float) -> Line:
+    direction: Literal[1, -1] = 1 if index % 2 == 0 else -1
+    first_mm = centre_mm - direction * half_width_mm
+    gate_mm = first_mm - direction * flight.half_gate_mm
+    start_mm = gate_mm - direction * flight.run_up_mm
+    return Line(
+        index=index,
+        angle_deg=angle_deg,
+        direction=direction,
+        first_position_mm=first_mm,
+        step_mm=direction * flight.step_mm,
+        start_mm=start_mm,
+        gate_mm=gate_mm,
+        end_mm=start_mm + direction * flight.travel_mm,
+    )
