@@ -1,0 +1,120 @@
+"""How far a map is from the truth: the twin's own comparison, which knows neither the analysis nor its files.
+
+The truth is averaged over each voxel of the map first, so that a voxel half filled by an electrode is compared with what it
+holds. The average of x is that of lithium over that of C6, not that of x.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.twin.phases import LITHIUM_X
+from acquisition.twin.slice import Slice, grams_per_c6, lithium_from_amounts
+
+Image = NDArray[np.float64]
+
+ELECTRODE_FRACTION = 0.5
+"""Voxels count as electrode if they hold this part of the fullest voxel's C6; at their rims x says little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnalysedMap:
+    """A map of one quantity over the slice, as the analysis gives it."""
+
+    value: Image
+    """Shape (y, x); NaN where there is none."""
+    sigma: Image | None
+    """One standard deviation of ``value``, same shape."""
+    reason: NDArray[np.uint8]
+    """0 where the value is good, shape (y, x)."""
+    pixel_mm: float
+    x_first_mm: float
+    """Centre of the first column; columns go towards positive x."""
+    y_first_mm: float
+    """Centre of the first row; rows go towards positive y."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How far one map is from the truth, over the voxels that count; in the map's unit."""
+
+    n_voxels: int
+    """Voxels that were compared: they count, and the map has a good value there."""
+    n_missing: int
+    """Voxels that count but have no good value."""
+    rms: float
+    """Root of the mean squared difference; NaN if nothing was compared."""
+    bias: float
+    """Mean difference, map minus truth."""
+    coverage_68: float | None
+    """Part of the voxels whose truth is within one sigma; None if the map has no sigma."""
+
+
+def score_lithium(analysed: AnalysedMap, truth: Slice) -> Score:
+    """Compare a map of x in LixC6 with the truth over the electrode's voxels."""
+    amounts = {name: average_over(truth, truth.density_of(name) / grams_per_c6(name), like=analysed) for name in LITHIUM_X}
+    carbon = np.sum(list(amounts.values()), axis=0)
+    is_electrode = carbon >= ELECTRODE_FRACTION * carbon.max() if carbon.max() > 0 else np.zeros(carbon.shape, dtype=np.bool_)
+    return _compare(analysed, lithium_from_amounts(amounts), is_electrode, scale=1.0)
+
+
+def score_amounts(analysed: Mapping[str, AnalysedMap], truth: Slice) -> tuple[dict[str, Score], float]:
+    """Compare maps of the phases' amounts with the truth after one scale for all, and give that scale.
+
+    Amounts are masses in a volume in a unit of the analysis; the scale is the least-squares factor that turns them into g/cm3.
+    Every voxel of a map counts, since an amount must also be nothing where there is nothing. The errors are in g/cm3.
+    """
+    true = {name: average_over(truth, truth.density_of(name), like=one) for name, one in analysed.items()}
+    pairs = [(one.value[is_good], true[name][is_good]) for name, one in analysed.items() if (is_good := _is_good(one)).any()]
+    found = np.concatenate([pair[0] for pair in pairs]) if pairs else np.zeros(1)
+    wanted = np.concatenate([pair[1] for pair in pairs]) if pairs else np.zeros(1)
+    norm = float(found @ found)
+    scale = float(found @ wanted) / norm if norm > 0 else float("nan")
+    everywhere = {name: np.ones(one.value.shape, dtype=np.bool_) for name, one in analysed.items()}
+    return {name: _compare(one, true[name], everywhere[name], scale=scale) for name, one in analysed.items()}, scale
+
+
+def score_weight_fractions(analysed: Mapping[str, AnalysedMap], truth: Slice, *, least_g_cm3: float = 0.2) -> dict[str, Score]:
+    """Compare maps of weight fractions, 0 to 1, with the truth where the phases together weigh at least ``least_g_cm3``."""
+    true = {name: average_over(truth, truth.density_of(name), like=one) for name, one in analysed.items()}
+    total = np.sum(list(true.values()), axis=0)
+    counts = total >= least_g_cm3
+    fractions = {name: np.divide(part, total, out=np.zeros_like(part), where=counts) for name, part in true.items()}
+    return {name: _compare(one, fractions[name], counts, scale=1.0) for name, one in analysed.items()}
+
+
+def average_over(truth: Slice, values: NDArray[np.floating], *, like: AnalysedMap) -> Image:
+    """Average ``values`` of the truth, shape (y, x), over each voxel of a map by shared area; outside the truth is nothing."""
+    n_y, n_x = like.value.shape
+    rows = _shares(truth, first_mm=like.y_first_mm, pixel_mm=like.pixel_mm, n=n_y)
+    columns = _shares(truth, first_mm=like.x_first_mm, pixel_mm=like.pixel_mm, n=n_x)
+    return np.asarray(rows @ values @ columns.T, dtype=np.float64)
+
+
+def _shares(truth: Slice, *, first_mm: float, pixel_mm: float, n: int) -> Image:
+    """Part of each of ``n`` pixels that each of the truth's voxels covers along one axis, shape (pixel, voxel)."""
+    low = (first_mm + (np.arange(n) - 0.5) * pixel_mm)[:, np.newaxis]
+    start = (truth.axis_mm - truth.voxel_mm / 2)[np.newaxis, :]
+    overlap = np.minimum(low + pixel_mm, start + truth.voxel_mm) - np.maximum(low, start)
+    return np.maximum(overlap, 0.0) / pixel_mm
+
+
+def _is_good(analysed: AnalysedMap) -> NDArray[np.bool_]:
+    return np.isfinite(analysed.value) & (analysed.reason == 0)
+
+
+def _compare(analysed: AnalysedMap, true: Image, counts: NDArray[np.bool_], *, scale: float) -> Score:
+    is_compared = counts & _is_good(analysed) & np.isfinite(true)
+    difference = scale * analysed.value[is_compared] - true[is_compared]
+    coverage = None
+    if analysed.sigma is not None and difference.size:
+        coverage = float(np.mean(np.abs(difference) <= abs(scale) * analysed.sigma[is_compared]))
+    return Score(
+        n_voxels=int(difference.size),
+        n_missing=int(np.count_nonzero(counts & ~is_compared)),
+        rms=float(np.sqrt(np.mean(difference**2))) if difference.size else float("nan"),
+        bias=float(np.mean(difference)) if difference.size else float("nan"),
+        coverage_68=coverage,
+    )
