@@ -1,0 +1,170 @@
+"""From a frame to its pattern: holds the prepared bins and lends buffers to the kernels."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operando.profile import Profile
+from streaming.integrate.bins import RadialBins, make_bins
+from streaming.integrate.geometry import DetectorGeometry, read_geometry
+from streaming.integrate.kernels import reduce_bins, scatter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pattern:
+    """One frame, integrated. A bin without a good pixel is NaN in all three arrays."""
+
+    mean: NDArray[np.float32]
+    """Sum of counts over sum of corrections, shape (n_radial,), photons per pixel."""
+    variance: NDArray[np.float32]
+    """Poisson variance of ``mean``, (n_radial,), (photons per pixel) squared: sum of counts / (sum of corrections) squared.
+
+    The counts stand for their own expectation; where a bin has none at all, one count is taken, since zero would claim to know.
+    """
+    trimmed: NDArray[np.float32]
+    """Mean of the pixels between the cuts, shape (n_radial,), photons per pixel.
+
+    Robust against spots and zingers, but biased where a pixel holds few counts, and not by a constant factor: trimmed over true
+    mean is 0.50 at 0.1 counts a pixel, 0.78 at 0.3, 0.92 at 1 and 0.987 at 5 (cuts 5 and 95 %). NaN where no whole pixel lies
+    between the cuts.
+    """
+    n_saturated: int
+    """Pixels left out because they count more than the detector can."""
+    n_masked: int
+    """Pixels left out because they hold the largest value of their type, by which detectors mask."""
+
+
+class Integrator:
+    """Integrates frames of one geometry; may be called from several threads at once.
+
+    Parameters
+    ----------
+    geometry
+        Where the pixels look, and the mask.
+    q_min, q_max
+        Range, 1/angstrom.
+    n_radial
+        Number of equal bins.
+    trim
+        Parts of one below and above which pixels are trimmed.
+    saturation_counts
+        Counts above this are excluded and counted.
+    """
+
+    def __init__(
+        self,
+        geometry: DetectorGeometry,
+        *,
+        q_min: float,
+        q_max: float,
+        n_radial: int,
+        trim: tuple[float, float] = (0.05, 0.95),
+        saturation_counts: int = 1_000_000,
+    ) -> None:
+        self.geometry = geometry
+        self.bins: RadialBins = make_bins(geometry, q_min=q_min, q_max=q_max, n_radial=n_radial)
+        self._trim = (float(trim[0]), float(trim[1]))
+        self._saturation_counts = saturation_counts
+        self._idle: deque[_Room] = deque()
+
+    @property
+    def q(self) -> NDArray[np.float64]:
+        """Centres of the bins, shape (n_radial,), 1/angstrom."""
+        return self.bins.q
+
+    def integrate(self, frame: NDArray[np.uint16] | NDArray[np.uint32]) -> Pattern:
+        """Reduce one frame.
+
+        Parameters
+        ----------
+        frame
+            Counts, shape (n_rows, n_columns), uint16 or uint32; the largest value of the type is a masked pixel.
+
+        Raises
+        ------
+        ValueError
+            If shape or dtype are not those of the detector.
+        """
+        if frame.shape != self.geometry.shape:
+            raise ValueError(f"frame has shape {frame.shape}, the geometry {self.geometry.shape}: check binning")
+        if frame.dtype not in (np.uint16, np.uint32):
+            raise ValueError(f"frame has dtype {frame.dtype}, wanted uint16 or uint32: check the detector's bit depth")
+        room = self._borrow(frame.dtype)
+        try:
+            return self._reduce(np.ascontiguousarray(frame).reshape(-1), room)
+        finally:
+            self._idle.append(room)
+
+    def _reduce(self, counts: NDArray[Any], room: "_Room") -> Pattern:
+        bins = self.bins
+        limit = min(self._saturation_counts + 1, np.iinfo(counts.dtype).max)
+        sorted_counts = room.counts[counts.dtype]
+        scatter(counts, bins.place, sorted_counts)
+        results = np.empty((3, bins.n_radial), dtype=np.float64)
+        excluded = np.empty(2, dtype=np.int64)
+        reduce_bins(
+            sorted_counts,
+            bins.correction,
+            bins.offsets,
+            counts.dtype.type(limit),
+            self._trim,
+            results,
+            excluded,
+            room.intensity,
+            room.found,
+        )
+        mean, variance, trimmed = results.astype(np.float32)
+        return Pattern(mean=mean, variance=variance, trimmed=trimmed, n_saturated=int(excluded[0]), n_masked=int(excluded[1]))
+
+    def _borrow(self, dtype: np.dtype[Any]) -> "_Room":
+        """Give buffers that no other thread has; allocating 10 MB for every frame would cost a millisecond of page faults."""
+        try:
+            room = self._idle.pop()
+        except IndexError:
+            room = _Room(
+                counts={}, intensity=np.empty(self.bins.largest, np.float32), found=np.empty(self.bins.largest, np.int64)
+            )
+        if dtype not in room.counts:
+            room.counts[dtype] = np.empty(self.bins.n_used + 1, dtype)
+        return room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Room:
+    """Buffers of one call at a time."""
+
+    counts: dict[np.dtype[Any], NDArray[Any]]
+    intensity: NDArray[np.float32]
+    found: NDArray[np.int64]
+
+
+def make_integrator(profile: Profile, *, pixel_mask: NDArray[Any] | None = None) -> Integrator:
+    """Give the integrator of a profile.
+
+    Parameters
+    ----------
+    profile
+        Names geometry, mask, detector and radial grid.
+    pixel_mask
+        Further masked pixels as the stream gives them, shape (n_rows, n_columns), non-zero is masked.
+
+    Raises
+    ------
+    ProfileError
+        If the geometry belongs to another detector.
+    """
+    geometry = read_geometry(profile)
+    if pixel_mask is not None:
+        geometry = geometry.with_mask(pixel_mask)
+    settings = profile.integration
+    return Integrator(
+        geometry,
+        q_min=settings.q_min,
+        q_max=settings.q_max,
+        n_radial=settings.n_radial,
+        trim=settings.trim,
+        saturation_counts=profile.detector.saturation_counts,
+    )
