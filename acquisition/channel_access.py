@@ -18,6 +18,9 @@ REPEATER_PORT_OFFSET = 9
 CONNECTION_TIMEOUT_S = 5
 """Silence after which a client gives a server up; the default of 30 s would let a scan wait that long for a dead one."""
 
+SEARCH_PERIOD_S = 60
+"""Longest pause between two searches for a server that is away; the least that Channel Access allows, the default is 300."""
+
 
 def use_as_client(ports: Sequence[int]) -> None:
     """Let this process find the servers on loopback at these ports; call it before the first channel is made.
@@ -30,6 +33,7 @@ def use_as_client(ports: Sequence[int]) -> None:
     os.environ["EPICS_CA_AUTO_ADDR_LIST"] = "NO"
     os.environ.setdefault("EPICS_CA_REPEATER_PORT", str(ports[0] + REPEATER_PORT_OFFSET))
     os.environ.setdefault("EPICS_CA_CONN_TMO", str(CONNECTION_TIMEOUT_S))
+    os.environ.setdefault("EPICS_CA_MAX_SEARCH_PERIOD", str(SEARCH_PERIOD_S))
 
 
 def use_beamline(profile: Profile) -> None:

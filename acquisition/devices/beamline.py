@@ -28,6 +28,9 @@ logger = structlog.get_logger(__name__)
 
 POLL_S = 0.05
 
+CELL_PATIENCE_S = 2.0
+"""How long the cell is waited for when all else answers: its bridge may come later, at any time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeamlineDevices:
@@ -72,8 +75,7 @@ def make_devices(profile: Profile, *, timeout_s: float = 20.0, needs_detector: b
         )
     if needs_detector:
         _await_detector(devices.detector, deadline=deadline)
-    # The cell gets whatever time is left, and a moment at least: its bridge may start after us.
-    if _await_connection([devices.cell], deadline=max(deadline, time.monotonic() + 1.0)):
+    if _await_connection([devices.cell], deadline=time.monotonic() + CELL_PATIENCE_S):
         logger.warning("no cell bridge answers: readings will be absent until it does", prefix=profile.control.cell)
     return devices
 

@@ -13,7 +13,7 @@ from ophyd import Component, Device, Signal
 from ophyd.status import Status
 
 from acquisition.devices.promise import Promise, kept
-from acquisition.devices.simplon import SimplonClient
+from acquisition.devices.simplon import SimplonClient, UnknownKeyError
 from operando.errors import ServiceError
 from operando.profile import Detector
 
@@ -70,7 +70,7 @@ class SimplonDetector(Device):
 
     def wait_for_images(self, n_images: int, *, timeout_s: float = 60.0) -> Status:
         """Give a status that is done when the detector has sent at least this many images of the series."""
-        promise = Promise(self, timeout_s=timeout_s, late=lambda: self._complaint(n_images, timeout_s))
+        promise = Promise(self, timeout_s=timeout_s, late=lambda: self._complaint(n_images))
         self._waiting.append(promise)
         threading.Thread(target=self._poll_images, args=(promise, n_images), daemon=True).start()
         return promise.status
@@ -110,16 +110,9 @@ class SimplonDetector(Device):
         return list(super().unstage())
 
     def images_sent(self) -> int | None:
-        """Ask how many images of the series the detector has sent; None if it does not count."""
-        if self._counts_images:
-            try:
-                return int(self.client.status("frames_sent", module="stream")) - self._first_count
-            except ServiceError as refused:
-                if "404" not in str(refused):
-                    raise
-                self._counts_images = False
-                logger.info("detector does not count its images", url=self.client.url)
-        return None
+        """Ask how many images of the series the detector has sent, or had to drop; None if it does not count."""
+        count = self._count()
+        return None if count is None else count - self._first_count
 
     def describe_collect(self) -> dict[str, dict[str, Any]]:
         """Describe the frames as an external stream."""
@@ -135,9 +128,8 @@ class SimplonDetector(Device):
 
     def get_index(self) -> int:
         """Give the number of images of the series that can be documented."""
-        sent = self.images_sent() if self._is_armed else self._gone
-        if sent is not None:
-            self._gone = max(self._gone, sent)
+        if self._is_armed:
+            self._gone = max(self._gone, self.images_sent() or 0)
         return self._gone
 
     def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, Any]]:
@@ -173,14 +165,11 @@ class SimplonDetector(Device):
         self._exposure = exposure
 
     def _arm(self) -> None:
-        self._counts_images = True
-        self._first_count = 0
-        first_count = self.images_sent() or 0
+        # The detector counts over its life: what it says before a series is that series' zero.
+        self._first_count = self._count() or 0
         answer = self.client.command("arm", timeout_s=COMMAND_TIMEOUT_S)
         if "sequence id" not in answer:
             raise ServiceError(f"{self.name}: arm answered {answer}, wanted a sequence id: is this SIMPLON {self.client.url}?")
-        # The count may be of the series or over the detector's life: what it says right after arming is its zero.
-        self._first_count = min(first_count, self.images_sent() or 0)
         self._gone = 0
         self._documented = 0
         self.series.put(int(answer["sequence id"]))
@@ -221,23 +210,37 @@ class SimplonDetector(Device):
         threading.Thread(target=run, daemon=True, name=f"{self.name}-{word}").start()
         return promise.status
 
+    def _count(self) -> int | None:
+        """Ask for the images that have left or were dropped since the detector started; only some detectors count them."""
+        if not self._counts_images:
+            return None
+        try:
+            sent, dropped = (int(self.client.status(key, module="stream")) for key in ("frames_sent", "dropped"))
+        except UnknownKeyError:
+            self._counts_images = False
+            logger.info("detector does not count its images", url=self.client.url)
+            return None
+        return sent + dropped
+
     def _poll_images(self, promise: Promise, n_images: int) -> None:
         while not promise.is_settled:
             try:
+                # In this order: a series that ends between the two questions has sent all that it will.
+                is_over = self.client.status("state") in ("idle", "na")
                 sent = self.images_sent()
-                done = self.client.status("state") in ("idle", "ready") if sent is None else sent >= n_images
             except (ServiceError, ValueError) as error:
                 promise.fail(error)
                 return
-            if sent is not None:
-                self._gone = max(self._gone, sent)
-            if done:
+            self._gone = max(self._gone, sent or 0)
+            if (is_over and sent is None) or (sent is not None and sent >= n_images):
                 promise.keep()
-                return
-            time.sleep(POLL_S)
+            elif is_over:
+                promise.fail(RuntimeError(self._complaint(n_images)))
+            else:
+                time.sleep(POLL_S)
 
-    def _complaint(self, n_images: int, timeout_s: float) -> str:
+    def _complaint(self, n_images: int) -> str:
         return (
-            f"{self.name}: series {self.series.get()} has {self._gone} images after {timeout_s:.4g} s, wanted {n_images}: "
-            "do the gates reach the detector, and does anything take its stream?"
+            f"{self.name}: series {self.series.get()} has {self._gone} images, wanted {n_images}: "
+            "do the gates reach the detector, was it disarmed, and does anything take its stream?"
         )

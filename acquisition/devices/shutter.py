@@ -21,7 +21,7 @@ class Shutter(Device):
     """
 
     demand = Component(EpicsSignal, "", kind="omitted", auto_monitor=True)
-    position = Component(EpicsSignalRO, ":STATUS", kind="normal", auto_monitor=True)
+    status = Component(EpicsSignalRO, ":STATUS", kind="normal", auto_monitor=True)
     """1 open, 0 closed; while it moves, what it was."""
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class Shutter(Device):
     @property
     def is_open(self) -> bool:
         """Whether the status says open."""
-        return bool(self.position.get() == OPEN)
+        return bool(self.status.get() == OPEN)
 
     def set(self, value: int) -> Status:
         """Open (1) or close (0); done when the status agrees."""
@@ -40,9 +40,9 @@ class Shutter(Device):
             raise ValueError(f"{self.name}: found {value!r}, wanted 1 (open) or 0 (closed)")
         self._reopens = False
         promise = Promise(self, timeout_s=TIMEOUT_S, late=lambda: self._complaint(wanted))
-        promise.need(self.position)
+        promise.need(self.status)
         self.demand.put(wanted)
-        promise.watch(self.position, lambda found: promise.keep() if found == wanted else None)
+        promise.watch(self.status, lambda found: promise.keep() if found == wanted else None)
         return promise.status
 
     def stop(self, *, success: bool = False) -> None:
@@ -64,5 +64,5 @@ class Shutter(Device):
         words = {OPEN: "open", CLOSED: "closed"}
         return (
             f"{self.name} ({self.prefix}) is not {words[wanted]} after {TIMEOUT_S:g} s, its status says "
-            f"{self.position.get()}: check interlock and air pressure"
+            f"{self.status.get()}: check interlock and air pressure"
         )

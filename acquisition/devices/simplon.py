@@ -11,6 +11,10 @@ TIMEOUT_S = 10.0
 """Arming a large detector takes seconds; longer than this it does not answer."""
 
 
+class UnknownKeyError(ServiceError):
+    """The detector has no such key; caught where a key is one that only some detectors have."""
+
+
 class SimplonClient:
     """Speaks with one detector; every failure is a :class:`~operando.errors.ServiceError` with the detector's own sentence."""
 
@@ -59,7 +63,8 @@ class SimplonClient:
             ) from error
         if response.is_error:
             sentence = response.text.strip()[:500] or response.reason_phrase
-            raise ServiceError(f"the detector refuses {method} {path} with {response.status_code}: {sentence}")
+            kind = UnknownKeyError if response.status_code == httpx.codes.NOT_FOUND else ServiceError
+            raise kind(f"the detector refuses {method} {path} with {response.status_code}: {sentence}")
         try:
             return response.json() if response.content.strip() else None
         except ValueError as wrong:
