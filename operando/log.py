@@ -1,0 +1,21 @@
+"""How the processes log: events of few words with fields, to standard error, with times in UTC."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure_logging(*, verbose: bool = False) -> None:
+    """Set up structlog for this process; libraries that use the standard logging show warnings only."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,64 @@
+"""Profiles: what is wrong is said with the key's name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from operando.errors import MissingInputError, ProfileError
+from operando.profile import find_profile, profiles_folder, read_profile, write_profile
+
+DEMO = profiles_folder() / "demo" / "profile.toml"
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[str, str], str]:
+    """Write the demo profile with one replacement, and give its path."""
+
+    def write(old: str, new: str) -> str:
+        text = DEMO.read_text()
+        assert old in text
+        path = tmp_path / "profile.toml"
+        path.write_text(text.replace(old, new, 1))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("path", sorted(profiles_folder().glob("*/profile.toml")), ids=lambda path: path.parent.name)
+def test_every_profile_that_comes_along_can_be_read(path: Path) -> None:
+    assert read_profile(str(path)).name == path.parent.name
+
+
+def test_a_written_profile_reads_back_equal_from_elsewhere(tmp_path: Path) -> None:
+    profile = read_profile("demo")
+    write_profile(profile, tmp_path / "profile.toml")
+    back = read_profile(str(tmp_path))
+    assert back.path(back.geometry.poni) == profile.path(profile.geometry.poni)
+    assert back.scan == profile.scan
+    assert back.control == profile.control
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("n_lines = 40", "n_lines = 40\nn_linse = 3", "scan.n_linse: unknown key"),
+        ("n_lines = 40", 'n_lines = "many"', "scan.n_lines: .*integer.*found 'many'"),
+        ("n_lines = 40", "n_lines = 0", "scan.n_lines: .*greater than or equal to 1"),
+        ("step_mm = 0.1", "", "scan.step_mm: missing"),
+        ("q_min = 1.1", "q_min = 9.9", "q_min 9.9 must be below q_max"),
+        ("q_min = 1.1", "q_min = nan", "integration.q_min"),
+        ('name = "lic6"', 'name = "lic12"', "phases must have different names"),
+        ('rest = "http://', 'rest = "ftp://', "detector.rest"),
+        ("[scan]", "[scan", "is not TOML"),
+        ('name = "demo"', 'name = "demo"\nfolder = "/tmp"', "folder: unknown key"),
+    ],
+)
+def test_a_wrong_key_is_named(changed: Callable[[str, str], str], old: str, new: str, complaint: str) -> None:
+    with pytest.raises(ProfileError, match=complaint):
+        read_profile(changed(old, new))
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(MissingInputError, match=r"no profile 'dmeo'.*demo"):
+        find_profile("dmeo")
