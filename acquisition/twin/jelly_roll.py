@@ -38,7 +38,7 @@ PITCH_MM = sum(thickness for _, thickness in LAYERS_MM)
 NMC_G_CM3 = 3.0
 CARBON_G_CM3 = 1.45
 """Carbon of the anode coating, whatever lithium it holds; a lithiated coating is heavier by its lithium."""
-PORE_ELECTROLYTE_G_CM3 = 0.38
+PORE_ELECTROLYTE_G_CM3 = 0.30
 ELECTROLYTE_G_CM3 = 1.25
 POLYMER_G_CM3 = 0.50
 
