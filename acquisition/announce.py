@@ -1,0 +1,201 @@
+"""Write the journal of a run: what the plan announces, and every document that the RunEngine emits.
+
+Lines are announced before they fly. Whatever ends a run early, the open line is aborted and the run stopped in the journal:
+both follow from the RunEngine's stop document, which is emitted in every case but the death of the process.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import structlog
+from event_model import sanitize_doc
+
+from acquisition.plans.layout import Layout, Line
+from operando.bus.store import Store
+from operando.messages import (
+    CellReading,
+    Document,
+    LineAborted,
+    LineAnnounced,
+    LineFlown,
+    Notice,
+    RunStarted,
+    RunStopped,
+)
+from operando.profile import Profile
+
+logger = structlog.get_logger(__name__)
+
+ORIGIN = "acquire"
+
+
+class Announcer:
+    """Tells everyone what one scan does; called from the RunEngine's thread.
+
+    Parameters
+    ----------
+    journal
+        Where it is written.
+    profile, layout
+        What flies.
+    metadata
+        What else a listener should know of the run; plain values.
+    clock
+        Seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        journal: Store,
+        *,
+        profile: Profile,
+        layout: Layout,
+        metadata: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._profile = profile
+        self._layout = layout
+        self._metadata = metadata or {}
+        self._clock = clock
+        self.run = ""
+        """Id of the open run, that of its start document; empty when none is open."""
+        self.open_line: LineAnnounced | None = None
+        """The line that has been announced and has neither flown nor been aborted."""
+
+    def document(self, name: str, document: dict[str, Any]) -> None:
+        """Write a document of the RunEngine, and what it means for the run; to be subscribed to the RunEngine."""
+        self._journal.append(Document(name=name, document=sanitize_doc(document)))
+        if name == "start":
+            self._start(str(document["uid"]))
+        elif name == "stop":
+            self.abort_line(f"the run ended ({document['exit_status']})")
+            self._stop(document["exit_status"], str(document.get("reason", "")))
+
+    def announce_line(self, line: Line, *, attempt: int, series: int, first_image_id: int) -> None:
+        """Say which frames the line that is about to fly will have, and where they are planned."""
+        self.open_line = LineAnnounced(
+            run=self.run,
+            line=line.index,
+            attempt=attempt,
+            series=series,
+            first_image_id=first_image_id,
+            n_points=self._layout.flight.n_points,
+            angle_deg=line.angle_deg,
+            direction=line.direction,
+            first_position_mm=line.first_position_mm,
+            step_mm=line.step_mm,
+            time_s=self._clock(),
+        )
+        self._journal.append(self.open_line)
+
+    def line_flown(
+        self,
+        positions_mm: Sequence[float],
+        *,
+        source: Literal["captured", "computed"],
+        angle_deg: float,
+        ring_current_ma: float | None,
+        cell: CellReading | None,
+        start_s: float,
+        end_s: float,
+    ) -> None:
+        """Say where the points of the open line really were, and what the cell did meanwhile.
+
+        Raises
+        ------
+        RuntimeError
+            If no line is open.
+        """
+        line = self.open_line
+        if line is None:
+            raise RuntimeError("a line flew that was never announced: announce it first")
+        flown = LineFlown(
+            run=line.run,
+            line=line.line,
+            attempt=line.attempt,
+            positions_mm=list(positions_mm),
+            positions_source=source,
+            angle_deg=angle_deg,
+            ring_current_ma=ring_current_ma,
+            cell=cell,
+            start_s=start_s,
+            end_s=end_s,
+        )
+        self._journal.append(flown)
+        self.open_line = None
+
+    def abort_line(self, reason: str) -> bool:
+        """Say that the frames of the open line count for nothing; false if no line is open."""
+        line = self.open_line
+        if line is None:
+            return False
+        self.open_line = None
+        self._journal.append(
+            LineAborted(run=line.run, line=line.line, attempt=line.attempt, reason=reason[:4000], time_s=self._clock())
+        )
+        logger.warning("line aborted", line=line.line, attempt=line.attempt, reason=reason)
+        return True
+
+    def notice(self, level: Literal["info", "warning", "error"], text: str) -> None:
+        """Tell the person at the beamline."""
+        give_notice(self._journal, level, text, clock=self._clock)
+
+    def _start(self, run: str) -> None:
+        profile, layout, flight = self._profile, self._layout, self._layout.flight
+        self.run = run
+        started = RunStarted(
+            run=run,
+            time_s=self._clock(),
+            profile=profile.name,
+            plan="xrdct",
+            sample=profile.twin.sample if profile.twin is not None else profile.cell.name,
+            cell=" ".join(word for word in (profile.cell.name, profile.cell.chemistry) if word),
+            angles_deg=layout.grid.angles_deg.tolist(),
+            first_position_mm=layout.grid.first_position_mm,
+            step_mm=layout.grid.step_mm,
+            n_points=layout.grid.n_points,
+            exposure_s=flight.exposure_s,
+            period_s=flight.period_s,
+            speed_mm_s=flight.speed_mm_s,
+            geometry_sha256=str(self._metadata.get("geometry_sha256", "")),
+            estimated_duration_s=layout.total_s,
+            metadata=sanitize_doc(self._metadata),
+        )
+        self._journal.append(started)
+        logger.info("run started", run=run, lines=len(layout.lines), frames=layout.n_frames)
+
+    def _stop(self, exit_status: Literal["success", "abort", "fail"], reason: str) -> None:
+        self._journal.append(RunStopped(run=self.run, exit_status=exit_status, reason=reason[:4000], time_s=self._clock()))
+        logger.info("run stopped", run=self.run, exit_status=exit_status, reason=reason)
+        self.run = ""
+
+
+def give_notice(
+    journal: Store, level: Literal["info", "warning", "error"], text: str, *, clock: Callable[[], float] = time.time
+) -> None:
+    """Write a sentence for the person at the beamline."""
+    journal.append(Notice(level=level, origin=ORIGIN, text=text[:4000], time_s=clock()))
+    logger.info("notice", level=level, text=text)
+
+
+def stop_torn_runs(journal: Store, *, clock: Callable[[], float] = time.time) -> int:
+    """Stop, in the journal, the runs that an earlier process left open when it died; give their number."""
+    open_runs: dict[str, LineAnnounced | None] = {}
+    for entry in journal.since(0, limit=journal.head):
+        message = entry.message
+        if isinstance(message, RunStarted):
+            open_runs[message.run] = None
+        elif isinstance(message, LineAnnounced):
+            open_runs[message.run] = message
+        elif isinstance(message, LineFlown | LineAborted):
+            open_runs[message.run] = None
+        elif isinstance(message, RunStopped):
+            open_runs.pop(message.run, None)
+    reason = "the process that ran it died"
+    for run, line in open_runs.items():
+        if line is not None:
+            journal.append(LineAborted(run=run, line=line.line, attempt=line.attempt, reason=reason, time_s=clock()))
+        journal.append(RunStopped(run=run, exit_status="fail", reason=reason, time_s=clock()))
+    return len(open_runs)

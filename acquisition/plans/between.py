@@ -1,0 +1,129 @@
+"""What a scan waits for between lines: a reduction that follows, and a ring that is not about to be topped up."""
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+from bluesky import Msg
+from bluesky import plan_stubs as bps
+
+from operando.bus.client import FeedClient
+from operando.messages import LineWritten
+from operando.scan import LineKey
+
+Plan = Generator[Msg, Any, Any]
+Notify = Callable[[str], None]
+
+MAX_BEHIND = 2
+"""Lines that reduction may be behind: it writes a line about one line time after it flew, so that one is usual."""
+
+HOLD_AT_MOST_S = 30.0
+"""Longer than a restart of the reduction takes; a scan that stands still for ever helps nobody."""
+
+_POLL_S = 0.05
+
+
+class Backlog(Protocol):
+    """Knows how far the reduction is behind; asked from the RunEngine's thread, must not wait."""
+
+    def flew(self, key: LineKey) -> None:
+        """Learn that a line has flown."""
+        ...
+
+    def n_behind(self) -> int:
+        """Give the number of flown lines after the newest that is written."""
+        ...
+
+
+class ReductionBacklog:
+    """Follows the reduction feed; a line that reduction lost counts no more once a later one is written."""
+
+    def __init__(self, client: FeedClient) -> None:
+        self._client = client
+        self._flown: list[LineKey] = []
+
+    def flew(self, key: LineKey) -> None:
+        """Learn that a line has flown."""
+        self._flown.append(key)
+
+    def n_behind(self) -> int:
+        """Give the number of flown lines after the newest that is written."""
+        for entry in self._client.poll(0.0):
+            message = entry.message
+            if isinstance(message, LineWritten):
+                self._forget_until(LineKey(run=message.run, line=message.line, attempt=message.attempt))
+        return len(self._flown)
+
+    def _forget_until(self, key: LineKey) -> None:
+        if key in self._flown:
+            del self._flown[: self._flown.index(key) + 1]
+
+
+class NoBacklog:
+    """Waits for nobody: holes are marked by the analysis (``on_backlog = "mark"``)."""
+
+    def flew(self, key: LineKey) -> None:
+        """Do nothing."""
+
+    def n_behind(self) -> int:
+        """Give 0."""
+        return 0
+
+
+class Holder:
+    """Holds a scan between lines while reduction is behind, and gives up when it stays so."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        *,
+        notify: Notify,
+        at_most_s: float = HOLD_AT_MOST_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._backlog = backlog
+        self._notify = notify
+        self._at_most_s = at_most_s
+        self._clock = clock
+        self._gave_up = False
+
+    def must_hold(self) -> bool:
+        """Whether reduction is too far behind to fly on; never again after giving up, until it has caught up."""
+        is_behind = self._backlog.n_behind() > MAX_BEHIND
+        if not is_behind and self._gave_up:
+            self._gave_up = False
+            self._notify("reduction has caught up: the scan waits for it again where needed")
+        return is_behind and not self._gave_up
+
+    def hold(self) -> Plan:
+        """Wait until reduction is at most two lines behind, or the patience ends."""
+        deadline = self._clock() + self._at_most_s
+        while self.must_hold():
+            if self._clock() > deadline:
+                self._gave_up = True
+                self._notify(
+                    f"reduction is {self._backlog.n_behind()} lines behind for {self._at_most_s:g} s: the scan goes on, "
+                    "frames that it cannot take will be missing; look at the reduce process"
+                )
+                return
+            yield from bps.sleep(_POLL_S)
+
+
+def wait_past_topup(countdown: Any, *, need_s: float, notify: Notify, clock: Callable[[], float] = time.monotonic) -> Plan:
+    """Wait while the next top-up would fall into the next ``need_s`` seconds, at most until it should be long over.
+
+    Parameters
+    ----------
+    countdown
+        Readable; seconds to the next top-up, 0 while it lasts.
+    """
+    deadline = clock() + need_s + HOLD_AT_MOST_S
+    has_told = False
+    while 0 <= (yield from bps.rd(countdown)) < need_s:
+        if clock() > deadline:
+            notify("the top-up does not end: the scan goes on")
+            return
+        if not has_told:
+            notify("waiting for the top-up")
+            has_told = True
+        yield from bps.sleep(_POLL_S)

@@ -1,0 +1,50 @@
+"""How a plan learns that it was interrupted, and what is put back in any case.
+
+The RunEngine calls ``pause`` of every device that a plan has touched, at a pause and at a suspension, and ``unstage`` of every
+staged one when the plan is over, however it ends, ``halt`` included. Both are used here instead of the RunEngine's replay: its
+replay would repeat the messages of the interrupted line with the old series and attempt.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+logger = structlog.get_logger(__name__)
+
+
+class Interruptions:
+    """Counts pauses and suspensions; stage it first, so that what it restores is restored last.
+
+    Parameters
+    ----------
+    restore
+        Called once at the end, from the RunEngine's thread; it must not wait.
+    """
+
+    name = "interruptions"
+    parent = None
+
+    def __init__(self, restore: Callable[[], None]) -> None:
+        self._restore = restore
+        self.count = 0
+        """Pauses and suspensions since the start of the plan."""
+
+    def stage(self) -> list[Any]:
+        """Make this known to the RunEngine."""
+        return [self]
+
+    def unstage(self) -> list[Any]:
+        """Restore; a failure is logged, for nobody is left to hear it."""
+        try:
+            self._restore()
+        except Exception as failure:  # the last defence must not stop the others
+            logger.error("not restored", reason=str(failure))
+        return [self]
+
+    def pause(self) -> None:
+        """Count; called by the RunEngine at a pause or suspension."""
+        self.count += 1
+
+    def resume(self) -> None:
+        """Do nothing: the plan sees the count and flies the line again."""

@@ -1,0 +1,257 @@
+"""Fly one attempt of one line: turn, arm, announce, sweep, see that every frame was taken, tell where it was.
+
+Every motion is a message to the RunEngine, so that a pause stops it. After each wait the interruption count is looked at: a
+wait that a pause cut short returns as if all were done. A line that did not give all its frames raises, and never flies on.
+"""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bluesky import Msg
+from bluesky import plan_stubs as bps
+from numpy.typing import NDArray
+
+from acquisition.announce import Announcer
+from acquisition.cell.history import CellHistory
+from acquisition.devices.detector import Exposure
+from acquisition.devices.shutter import OPEN
+from acquisition.devices.trigger import GateTrain
+from acquisition.plans.interruptions import Interruptions
+from acquisition.plans.layout import Layout, Line
+from operando.profile import Control
+
+if TYPE_CHECKING:
+    from acquisition.devices.beamline import BeamlineDevices
+
+Plan = Generator[Msg, Any, Any]
+
+ANSWER_S = 15.0
+"""Deadline for what needs no motion (arming, shutter). Devices have their own, shorter ones; this is for dead ones."""
+
+IMAGES_S = 10.0
+"""How long after the last gate the detector may take to send its last image."""
+
+
+class LineFailedError(RuntimeError):
+    """An attempt did not give all its frames; caught by the plan, which flies the line again."""
+
+
+class InterruptedLineError(LineFailedError):
+    """The attempt was paused or suspended; flown again without counting as a failure."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Stretch:
+    """One armed series of the detector, flown without interruption."""
+
+    series: int
+    n_interruptions: int
+    """The interruption count when it was armed."""
+    next_image_id: int = 0
+
+
+class SentImages:
+    """Lets a plan wait, by a message, until the detector has sent the first n images of its series."""
+
+    name = "sent_images"
+    parent = None
+
+    def __init__(self, detector: Any) -> None:
+        self._detector = detector
+
+    def set(self, n_images: int) -> Any:
+        """Give a status that is done when they are sent, and fails when they are not in time."""
+        return self._detector.wait_for_images(n_images, timeout_s=IMAGES_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flyer:
+    """All that flying a line needs."""
+
+    devices: "BeamlineDevices"
+    control: Control
+    layout: Layout
+    announcer: Announcer
+    interruptions: Interruptions
+    history: CellHistory
+    images: SentImages
+    statuses: list[Any]
+    """Statuses of the running attempt: whoever gives it up waits until they have settled."""
+    clock: Callable[[], float] = time.time
+
+    def arm(self, *, first_line: Line) -> Generator[Msg, Any, Stretch]:
+        """Arm the detector for one image at each gate from this line to the last; returns the stretch that begins."""
+        n_interruptions = self.interruptions.count
+        flight = self.layout.flight
+        n_images = (len(self.layout.lines) - first_line.index) * flight.n_points
+        exposure = Exposure(exposure_s=flight.exposure_s, period_s=flight.period_s, n_images=n_images)
+        yield from self._started(bps.prepare(self.devices.detector, exposure, group="configure"))
+        yield from bps.wait(group="configure", timeout=4 * ANSWER_S)
+        yield from self._started(bps.kickoff(self.devices.detector, group="arm"))
+        yield from bps.wait(group="arm", timeout=4 * ANSWER_S)
+        series = yield from bps.rd(self.devices.detector.series)
+        stretch = Stretch(series=int(series), n_interruptions=n_interruptions)
+        self._check(stretch)
+        return stretch
+
+    def fly(self, line: Line, *, attempt: int, stretch: Stretch) -> Plan:
+        """Fly a line once.
+
+        Raises
+        ------
+        LineFailedError
+            If frames or gates are missing, or the line was interrupted.
+        """
+        yield from self._turn(line, stretch)
+        yield from self._set_speed(self.layout.flight.speed_mm_s, stretch)
+        yield from self._started(bps.kickoff(self.devices.trigger, group="gates"))
+        yield from bps.wait(group="gates", timeout=ANSWER_S)
+        self._check(stretch)
+        self.announcer.announce_line(line, attempt=attempt, series=stretch.series, first_image_id=stretch.next_image_id)
+        start_s = self.clock()
+        yield from self._sweep(line, stretch)
+        end_s = self.clock()
+        yield from self._await_images(stretch)
+        yield from self._tell(line, stretch, start_s=start_s, end_s=end_s)
+        stretch.next_image_id += self.layout.flight.n_points
+
+    def give_up(self) -> Plan:
+        """Bring a failed attempt to rest, so that nothing of it can reach into the next; the series ends."""
+        for device in (self.devices.fast, self.devices.rotation, self.devices.trigger, self.devices.detector):
+            yield from bps.stop(device)
+        deadline = self.clock() + ANSWER_S
+        yield from bps.sleep(0.02)
+        while self.clock() < deadline and not all(status.done for status in self.statuses):
+            yield from bps.sleep(0.02)
+        # An arming that the pause overtook has ended by now.
+        yield from bps.stop(self.devices.detector)
+        self.statuses.clear()
+
+    def _turn(self, line: Line, stretch: Stretch) -> Plan:
+        """Bring rotation, fast axis, shutter and trigger box to the start of a line."""
+        flight = self.layout.flight
+        train = GateTrain(
+            start_mm=line.gate_mm,
+            direction=line.direction,
+            n_pulses=flight.n_points,
+            period_s=flight.period_s,
+            exposure_s=flight.exposure_s,
+        )
+        position_mm = yield from bps.rd(self.devices.fast.user_readback)
+        is_away = abs(position_mm - line.start_mm) > self.control.fast.tolerance
+        if is_away:
+            yield from self._set_speed(self.control.fast.speed, stretch)
+            yield from self._started(bps.abs_set(self.devices.fast, line.start_mm, group="turn"))
+        yield from self._started(bps.abs_set(self.devices.rotation, line.angle_deg, group="turn"))
+        yield from self._started(bps.prepare(self.devices.trigger, train, group="turn"))
+        yield from self._started(bps.abs_set(self.devices.shutter, OPEN, group="turn"))
+        yield from bps.wait(group="turn", timeout=self._turn_deadline_s())
+        self._check(stretch)
+
+    def _set_speed(self, speed: float, stretch: Stretch) -> Plan:
+        """Set the platform's speed and read it back: a controller clamps what it cannot do."""
+        velocity = self.devices.fast.velocity
+        if (yield from bps.rd(velocity)) != speed:
+            yield from self._started(bps.abs_set(velocity, speed, group="speed"))
+            yield from bps.wait(group="speed", timeout=ANSWER_S)
+        self._check(stretch)
+        found = yield from _settled(velocity, speed)
+        if abs(found - speed) > 1e-4 * speed:
+            raise LineFailedError(f"the fast axis accepts {found:.6g} mm/s, wanted {speed:.6g}: check its velocity limits")
+
+    def _sweep(self, line: Line, stretch: Stretch) -> Plan:
+        deadline_s = 2 * self.layout.line_s + ANSWER_S
+        self._check(stretch)
+        yield from self._started(bps.complete(self.devices.trigger, group="sweep"))
+        self._check(stretch)
+        yield from self._started(bps.abs_set(self.devices.fast, line.end_mm, group="sweep"))
+        yield from bps.wait(group="sweep", timeout=deadline_s)
+        self._check(stretch)
+        n_gates = yield from _settled(self.devices.trigger.count, self.layout.flight.n_points)
+        if n_gates != self.layout.flight.n_points:
+            raise LineFailedError(f"the trigger box gave {n_gates} gates, wanted {self.layout.flight.n_points}")
+
+    def _await_images(self, stretch: Stretch) -> Plan:
+        wanted = stretch.next_image_id + self.layout.flight.n_points
+        yield from self._started(bps.abs_set(self.images, wanted, group="images"))
+        yield from bps.wait(group="images", timeout=IMAGES_S + ANSWER_S)
+        self._check(stretch)
+        sent = self.devices.detector.images_sent()
+        if sent is not None and sent != wanted:
+            raise LineFailedError(f"the detector sent {sent} images for {wanted} gates of series {stretch.series}")
+
+    def _tell(self, line: Line, stretch: Stretch, *, start_s: float, end_s: float) -> Plan:
+        """Document the line, and announce that it has flown."""
+        trains = yield from bps.collect(self.devices.trigger, name="gates")
+        yield from bps.collect(self.devices.detector, name="frames", return_payload=False)
+        rotation, ring = yield from _event("lines", self.devices.rotation, self.devices.ring)
+        self._check(stretch)
+        positions_mm, times_s = _captured(trains, self.devices.trigger.name)
+        n_points = self.layout.flight.n_points
+        if len(times_s) == n_points:
+            half_s = 0.5 * self.layout.flight.exposure_s
+            start_s, end_s = float(times_s[0]) - half_s, float(times_s[-1]) + half_s
+        is_captured = len(positions_mm) == n_points
+        self.announcer.line_flown(
+            (positions_mm if is_captured else line.planned_mm(n_points)).tolist(),
+            source="captured" if is_captured else "computed",
+            angle_deg=float(rotation[self.devices.rotation.name]["value"]),
+            ring_current_ma=float(ring[self.devices.ring.current.name]["value"]),
+            cell=self.history.at(0.5 * (start_s + end_s)),
+            start_s=start_s,
+            end_s=end_s,
+        )
+
+    def _check(self, stretch: Stretch) -> None:
+        if self.interruptions.count != stretch.n_interruptions:
+            raise InterruptedLineError("the scan was paused or suspended")
+
+    def _started(self, messages: Plan) -> Plan:
+        """Run a message that starts something, and remember its status."""
+        status = yield from messages
+        if status is not None:
+            self.statuses.append(status)
+        return status
+
+    def _turn_deadline_s(self) -> float:
+        # The axes know their own deadlines from where they stand; this one is for a device that is silent.
+        fast, rotation = self.control.fast, self.control.rotation
+        return ANSWER_S + 3 * max((fast.high - fast.low) / fast.speed, (rotation.high - rotation.low) / rotation.speed)
+
+
+def _settled(signal: Any, wanted: float) -> Plan:
+    """Read a signal until it shows what is wanted, or a moment has passed: monitors come a little after put-callbacks."""
+    for _ in range(50):
+        found = yield from bps.rd(signal)
+        if found == wanted:
+            break
+        yield from bps.sleep(0.02)
+    return found
+
+
+def _event(stream: str, *devices: Any) -> Plan:
+    """Document one event of these devices; returns their readings."""
+    yield from bps.create(stream)
+    readings = []
+    try:
+        for device in devices:
+            readings.append((yield from bps.read(device)))
+    except Exception:
+        yield from bps.drop()
+        raise
+    yield from bps.save()
+    return readings
+
+
+def _captured(trains: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give positions (mm) and times (s) of the last train, each of shape (n,); n is 0 where nothing was captured."""
+    if not trains:
+        return np.empty(0), np.empty(0)
+    data = trains[-1]["data"]
+    return (
+        np.asarray(data[f"{name}_positions"], dtype=np.float64),
+        np.asarray(data[f"{name}_times"], dtype=np.float64),
+    )

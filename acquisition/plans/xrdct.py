@@ -1,0 +1,208 @@
+"""The tomogram: a zig-zag of lines at stepped angles, announced line by line, with attempts.
+
+The RunEngine's replay is switched off (``rewindable`` false): it would repeat the interrupted line with its old series. Instead
+a pause or suspension costs the attempt that it hits: the line is aborted, the detector armed again, and the line flies as the
+next attempt, from where the plan stands.
+"""
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from bluesky import Msg
+from bluesky import plan_stubs as bps
+from bluesky import preprocessors as bpp
+from bluesky.utils import FailedStatus
+
+from acquisition.announce import Announcer
+from acquisition.cell.history import CellHistory
+from acquisition.devices.shutter import CLOSED
+from acquisition.plans.between import Backlog, Holder, NoBacklog, wait_past_topup
+from acquisition.plans.interruptions import Interruptions
+from acquisition.plans.layout import Layout, check_layout
+from acquisition.plans.line import ANSWER_S, Flyer, InterruptedLineError, LineFailedError, SentImages, Stretch
+from operando.errors import ProfileError
+from operando.profile import Profile
+from operando.scan import LineKey
+
+if TYPE_CHECKING:
+    from acquisition.devices.beamline import BeamlineDevices
+
+logger = structlog.get_logger(__name__)
+
+Plan = Generator[Msg, Any, Any]
+
+FAILURES = (LineFailedError, FailedStatus, TimeoutError)
+"""What ends an attempt and not the scan: missing gates or frames, a motion that did not arrive, a device that was late."""
+
+N_STATUSES = 8
+"""No attempt starts more than this many motions and armings at once; each may fail late, and is thrown at the plan once."""
+
+
+def xrdct(
+    devices: "BeamlineDevices",
+    profile: Profile,
+    *,
+    layout: Layout,
+    announcer: Announcer,
+    history: CellHistory,
+    backlog: Backlog | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Plan:
+    """Fly a tomogram.
+
+    Parameters
+    ----------
+    devices
+        The beamline.
+    profile, layout
+        What flies; see :func:`acquisition.plans.layout.layout_of`.
+    announcer
+        Writes the journal; must be subscribed to the RunEngine that runs this plan.
+    history
+        Where the cell's readings are, for the state at the middle of each line.
+    backlog
+        Knows how far the reduction is behind; None waits for nobody.
+    metadata
+        Goes into the start document.
+
+    Raises
+    ------
+    ProfileError
+        Before anything moves, if the scan cannot be flown.
+    RuntimeError
+        If a line fails ``scan.max_attempts`` times.
+    """
+    check_layout(profile, layout)
+    check_beamline(devices, layout)
+    fast_speed = profile.control.fast.speed
+    interruptions = Interruptions(lambda: devices.fast.velocity.put(fast_speed, wait=False))
+    flyer = Flyer(
+        devices=devices,
+        control=profile.control,
+        layout=layout,
+        announcer=announcer,
+        interruptions=interruptions,
+        history=history,
+        images=SentImages(devices.detector),
+        statuses=[],
+    )
+    backlog = backlog or NoBacklog()
+    holder = Holder(backlog, notify=lambda text: announcer.notice("warning", text))
+
+    def flown() -> Plan:
+        for device in (interruptions, devices.trigger, devices.detector):
+            yield from bps.stage(device)
+        yield from bps.open_run(metadata or {})
+        yield from bps.declare_stream(devices.detector, name="frames", collect=True)
+        yield from bps.declare_stream(devices.trigger, name="gates", collect=True)
+        yield from _fly_all(flyer, profile, holder, backlog)
+        yield from bps.close_run()
+
+    plan = bpp.finalize_wrapper(flown(), lambda: _rest(devices, interruptions, speed=fast_speed))
+    yield from bpp.rewindable_wrapper(plan, False)
+
+
+def check_beamline(devices: "BeamlineDevices", layout: Layout) -> None:
+    """Ask the beamline as it stands whether every line end, run-up included, and every angle can be reached.
+
+    Raises
+    ------
+    ProfileError
+        With what it answers; nothing has been put then.
+    """
+    fastest = devices.fast.max_speed.get()
+    if 0 < fastest < layout.flight.speed_mm_s:
+        raise ProfileError(
+            f"{devices.fast.name} flies at most {fastest:g} mm/s, this scan wants {layout.flight.speed_mm_s:.4g}: "
+            "lengthen scan.exposure_s or shorten scan.step_mm"
+        )
+    try:
+        for line in layout.lines:
+            for end_mm in (line.start_mm, line.end_mm):
+                devices.fast.check_value(end_mm)
+            devices.rotation.check_value(line.angle_deg)
+    except ValueError as refused:  # ophyd's LimitError is one
+        raise ProfileError(f"this scan cannot be flown as the beamline stands: {refused}") from refused
+
+
+def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -> Plan:
+    """Fly every line until it has all its frames."""
+    stretch: Stretch | None = None
+    for line in flyer.layout.lines:
+        attempt, n_failures = 0, 0
+        while True:
+            yield from bps.checkpoint()
+            yield from _wait_for_good_time(flyer, holder)
+            n_interruptions = flyer.interruptions.count
+            try:
+                if stretch is None:
+                    stretch = yield from flyer.arm(first_line=line)
+                yield from flyer.fly(line, attempt=attempt, stretch=stretch)
+                break
+            except FAILURES as failure:
+                stretch = None
+                is_own_fault = flyer.interruptions.count == n_interruptions and not isinstance(failure, InterruptedLineError)
+                n_failures += is_own_fault
+                attempt += flyer.announcer.abort_line(_reason(failure))
+                yield from _again_after_late_failures(flyer.give_up)
+                if n_failures >= profile.scan.max_attempts:
+                    raise RuntimeError(f"line {line.index} failed {n_failures} times, at last: {_reason(failure)}") from failure
+        backlog.flew(LineKey(run=flyer.announcer.run, line=line.index, attempt=attempt))
+
+
+def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:
+    """Wait for reduction and top-up, with the shutter closed while reduction is behind."""
+    if holder.must_hold():
+        yield from bps.abs_set(flyer.devices.shutter, CLOSED, group="hold")
+        yield from bps.wait(group="hold", timeout=ANSWER_S)
+        yield from holder.hold()
+    yield from wait_past_topup(
+        flyer.devices.ring.countdown,
+        need_s=flyer.layout.line_s,
+        notify=lambda text: flyer.announcer.notice("info", text),
+    )
+
+
+def _rest(devices: "BeamlineDevices", interruptions: Interruptions, *, speed: float) -> Plan:
+    """Close the shutter, end the series, disarm the box, stop and restore the speed; each even if another fails."""
+    yield from _even_if_others_fail(partial(_close, devices))
+    for device in (devices.detector, devices.trigger):
+        yield from _even_if_others_fail(partial(bps.unstage, device))
+    yield from _even_if_others_fail(partial(_restore_speed, devices, speed))
+    yield from bps.unstage(interruptions)
+
+
+def _close(devices: "BeamlineDevices") -> Plan:
+    yield from bps.abs_set(devices.shutter, CLOSED, group="close")
+    yield from bps.wait(group="close", timeout=ANSWER_S)
+
+
+def _restore_speed(devices: "BeamlineDevices", speed: float) -> Plan:
+    yield from bps.stop(devices.fast)
+    yield from bps.abs_set(devices.fast.velocity, speed, group="restore")
+    yield from bps.wait(group="restore", timeout=ANSWER_S)
+
+
+def _again_after_late_failures(plan: Callable[[], Plan]) -> Plan:
+    """Run a plan, again from its start when the failure of an earlier motion comes in between: each comes only once."""
+    for n_left in reversed(range(N_STATUSES)):
+        try:
+            yield from plan()
+            return
+        except FAILURES:
+            if not n_left:
+                raise
+
+
+def _even_if_others_fail(plan: Callable[[], Plan]) -> Plan:
+    try:
+        yield from _again_after_late_failures(plan)
+    except Exception as failure:  # the steps that follow make the beamline safe as well
+        logger.error("not brought to rest", reason=_reason(failure))
+
+
+def _reason(failure: BaseException) -> str:
+    cause = failure.__cause__ or failure
+    return str(cause) or type(cause).__name__
