@@ -97,14 +97,14 @@ class FakeAxis(Device):
 
 
 class FakeShutter(Device):
-    position = Component(Signal, value=0, kind="normal")
+    status = Component(Signal, value=0, kind="normal")
 
     def set(self, value: int) -> Status:
-        self.position.put(value)
+        self.status.put(value)
         return done(self)
 
     def stop(self, *, success: bool = False) -> None:
-        self.position.put(0)
+        self.status.put(0)
 
     def pause(self) -> None:
         self.stop()
@@ -343,7 +343,7 @@ class FakeBeamline:
                 image_id=image_id,
                 fast_mm=position,
                 angle_deg=devices.rotation.user_readback.get(),
-                has_beam=devices.shutter.position.get() == 1,
+                has_beam=devices.shutter.status.get() == 1,
             )
         )
 

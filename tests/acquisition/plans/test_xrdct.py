@@ -38,7 +38,7 @@ def assert_whole_tomogram(beamline: Any) -> None:
 
 def assert_at_rest(beamline: Any) -> None:
     devices = beamline.devices
-    assert devices.shutter.position.get() == 0
+    assert devices.shutter.status.get() == 0
     assert not devices.detector.is_armed
     assert not devices.trigger.is_armed
     assert not devices.fast.is_moving
