@@ -13,6 +13,9 @@ from streaming.least_squares import fit_non_negative
 
 Array = NDArray[np.float64]
 
+_HALF_NORMAL = float(np.sqrt(1 - 2 / np.pi))
+"""Standard deviation of the positive half of a normal distribution of standard deviation 1: 0.603."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Amounts:
@@ -41,8 +44,8 @@ def fit_amounts(channels: Array, noise: Array, *, live: LiveChannels, mean_varia
 
     The covariance is that of the unconstrained fit of all phases and of those background functions that the fit uses in most
     voxels: with M = (A^T W A)^-1 of these columns it is M C M, C being the covariance of the channels. A phase that the
-    constraint holds at zero so keeps the uncertainty with which its absence is known. Near zero the distribution is cut
-    off at zero and not normal: intervals there are too wide, by up to a half.
+    constraint holds at zero is known to be no less: its deviations are scaled by that of a half-normal distribution. Where a
+    phase is truly absent, amounts that overlap with it are better known than this says: 68 % intervals then hold some 80 %.
 
     Parameters
     ----------
@@ -62,9 +65,11 @@ def fit_amounts(channels: Array, noise: Array, *, live: LiveChannels, mean_varia
     is_passive, is_solved = np.zeros(rows.shape, dtype=np.bool_), np.zeros(rows.shape[0], dtype=np.bool_)
     fit_non_negative(gram, rows, amounts, is_passive, is_solved)
     unit = _unit_covariance(live, is_passive[is_solved], mean_variance)
+    n_phases = live.model.n_phases
+    deviation = np.where(is_passive[:, :n_phases], 1.0, _HALF_NORMAL).reshape(*shape, n_phases)
     return Amounts(
         values=(amounts / scale).reshape(*shape, n_templates),
-        covariance=noise[..., None, None] * unit,
+        covariance=noise[..., None, None] * unit * deviation[..., :, None] * deviation[..., None, :],
         is_solved=is_solved.reshape(shape),
     )
 

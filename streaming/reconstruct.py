@@ -134,9 +134,9 @@ class Reconstruction:
         step_mm = self.grid.step_mm
         values = np.column_stack(
             [
-                _convolved(channels, self._kernel) / step_mm,
+                convolved(channels, self._kernel) / step_mm,
                 # Between two points the interpolation averages their noise: the mean over all places is taken for each.
-                _convolved(variance[:, None], self._kernel**2) / step_mm**2 * interpolated_noise(self._kernel),
+                convolved(variance[:, None], self._kernel**2) / step_mm**2 * interpolated_noise(self._kernel),
                 projection.is_measured.astype(np.float64),
             ]
         )
@@ -227,7 +227,7 @@ def fill_unmeasured(projection: Projection) -> tuple[Array, Array]:
     return channels, variance
 
 
-def _convolved(values: Array, kernel: Array) -> Array:
+def convolved(values: Array, kernel: Array) -> Array:
     """Convolve along a line, (n_points, n_columns) to the same shape, without wrapping round."""
     n_points = values.shape[0]
     length = scipy.fft.next_fast_len(3 * n_points, real=True)

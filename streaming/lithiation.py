@@ -1,0 +1,69 @@
+"""Lithiation: receives phase amounts, gives weight fractions and x in LixC6, each with its uncertainty."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streaming.amounts import Amounts
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Quantity:
+    """Values with their standard uncertainty, of one shape; NaN where undefined."""
+
+    value: Array
+    sigma: Array
+
+
+def total_amount(amounts: Amounts) -> Quantity:
+    """Give the sum of all phases, shape (...)."""
+    ones = np.ones(amounts.n_phases)
+    return Quantity(value=amounts.phases.sum(axis=-1), sigma=_sigma(amounts.covariance, ones))
+
+
+def weight_fractions(amounts: Amounts) -> Quantity:
+    """Give the part of each phase in the mass of all, 0 to 1, shape (..., n_phases).
+
+    Linear propagation of the amounts' covariance: df_k / da_j = (delta_kj - f_k) / sum(a).
+    """
+    total = _nan_where_zero(amounts.phases.sum(axis=-1))[..., None]
+    fraction = amounts.phases / total
+    gradient = (np.eye(amounts.n_phases) - fraction[..., :, None]) / total[..., None]
+    return Quantity(value=fraction, sigma=_sigma(amounts.covariance[..., None, :, :], gradient))
+
+
+def carbon_amount(amounts: Amounts, *, mass_per_c6_dalton: Array) -> Quantity:
+    """Give the amount of C6 units of the graphite phases, shape (...).
+
+    ``mass_per_c6_dalton`` has one value per phase, NaN for those that are not graphite.
+    """
+    per_mass = np.where(np.isnan(mass_per_c6_dalton), 0.0, 1.0 / mass_per_c6_dalton)
+    return Quantity(value=amounts.phases @ per_mass, sigma=_sigma(amounts.covariance, per_mass))
+
+
+def lithium_in_graphite(amounts: Amounts, *, lithium_x: Array, mass_per_c6_dalton: Array) -> Quantity:
+    """Give x in LixC6: the mean of the phases' x, weighted by their C6 units, shape (...).
+
+    x = sum(n_i x_i) / sum(n_i), n_i = a_i / M_i; linear propagation with dx / da_i = (x_i - x) / (M_i sum(n)). ``lithium_x``
+    and ``mass_per_c6_dalton`` have one value per phase, NaN for those that are not graphite.
+    """
+    is_graphite = ~np.isnan(lithium_x)
+    per_mass = np.where(is_graphite, 1.0 / mass_per_c6_dalton, 0.0)
+    x_of_phase = np.where(is_graphite, lithium_x, 0.0)
+    carbon = _nan_where_zero(amounts.phases @ per_mass)
+    value: Array = (amounts.phases @ (per_mass * x_of_phase)) / carbon
+    gradient = per_mass * (x_of_phase - value[..., None]) / carbon[..., None]
+    return Quantity(value=value, sigma=_sigma(amounts.covariance, gradient))
+
+
+def _sigma(covariance: Array, gradient: Array) -> Array:
+    variance = np.einsum("...i,...ij,...j->...", gradient, covariance, gradient)
+    sigma: Array = np.sqrt(np.maximum(variance, 0.0))
+    return sigma
+
+
+def _nan_where_zero(values: Array) -> Array:
+    return np.where(values > 0, values, np.nan)

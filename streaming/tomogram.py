@@ -1,0 +1,270 @@
+"""One tomogram from lines to maps: receives line files' contents in any order, gives maps, sinogram and mean pattern.
+
+Wires the steps and holds what they share. What comes out is a function of the set of lines taken up, never of their order:
+weights and reference current come from the lowest line present, the centre is rounded to a tenth of a point. When one of
+these is revised, everything is rebuilt from the lines, which :class:`LineSource` gives again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from operando.errors import DataError
+from operando.messages import RunStarted
+from operando.profile import Profile
+from operando.scan import LineKey, TomogramGrid
+from streaming.amounts import Amounts, fit_amounts
+from streaming.centre import Centre, centre_of_mass
+from streaming.channels import LiveChannels, PatternModel, make_live_channels
+from streaming.correct import check_grid, make_projection, typical_variance
+from streaming.line import Line
+from streaming.maps import Map, make_maps
+from streaming.reconstruct import Reconstruction, Slice
+from streaming.record import LineRecord, record_from_line
+from streaming.sinogram import Projection, Sinogram
+
+logger = structlog.get_logger(__name__)
+
+Array = NDArray[np.float64]
+
+_CENTRE_STEPS = 0.1
+"""Points to which the centre is rounded: finer rebuilds the slice for nothing, coarser blurs it by more than a twentieth."""
+_CENTRE_LINES = 8
+_CENTRE_MEASURED = 0.9
+"""Part of a line that must be measured for its centre of mass to be trusted."""
+_CENTRE_SIGMA = 0.3
+"""Points: an estimate less certain than this is worse than the profile's value."""
+
+
+class LineSource(Protocol):
+    """Gives a line again that was taken up before; called from the thread that adds lines."""
+
+    def __call__(self, key: LineKey) -> Line:
+        """Read the line of this key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Result:
+    """What is known after some lines. Maps are (y, x), y upwards."""
+
+    maps: list[Map]
+    slice: Slice
+    amounts: Amounts
+    axis_mm: Array
+    """Voxel centres along x and y from the rotation axis."""
+    mass_sinogram: Array
+    """Mass of all phases along the beam, shape (n_lines, n_points) by line number, relative; NaN where not measured."""
+    is_measured: NDArray[np.bool_]
+    """Shape (n_lines, n_points)."""
+    mean_pattern: Array
+    """Shape (n_radial,), photons per pixel."""
+    mean_fit: Array
+    centre_mm: float
+    """Centre that the slice was made with."""
+    estimated_centre_mm: float | None
+    centre_sigma_mm: float | None
+    records: list[LineRecord]
+    """The attempts that count, by line."""
+
+
+class Tomogram:
+    """The state of one run's analysis; used from one thread.
+
+    Parameters
+    ----------
+    profile
+        Phases and settings.
+    model
+        The profile's pattern model.
+    run
+        The run's plan.
+    read_again
+        Gives lines again for a rebuild.
+    n_threads
+        Threads of the back projection.
+    """
+
+    def __init__(
+        self, *, profile: Profile, model: PatternModel, run: RunStarted, read_again: LineSource, n_threads: int = 1
+    ) -> None:
+        self.grid = TomogramGrid(
+            angles_deg=np.array(run.angles_deg),
+            first_position_mm=run.first_position_mm,
+            step_mm=run.step_mm,
+            n_points=run.n_points,
+        )
+        self._profile, self._model, self._read_again, self._n_threads = profile, model, read_again, n_threads
+        self._sinogram = Sinogram()
+        self._records: dict[tuple[int, int], LineRecord] = {}
+        self._mass: dict[tuple[int, int], Array] = {}
+        self._aborted: set[tuple[int, int]] = set()
+        self._reference: tuple[int, int] | None = None
+        self._live: LiveChannels | None = None
+        self._estimate: Centre | None = None
+        self._reconstruction = self._new_reconstruction()
+
+    @property
+    def n_lines(self) -> int:
+        """Lines of which an attempt counts."""
+        return len(self._sinogram)
+
+    @property
+    def n_attempts(self) -> int:
+        """Attempts taken up, those that do not count included."""
+        return len(self._sinogram.keys())
+
+    def has(self, key: LineKey) -> bool:
+        """Tell whether an attempt was taken up already."""
+        return (key.line, key.attempt) in self._records
+
+    def add(self, line: Line) -> None:
+        """Take up an attempt of a line.
+
+        Raises
+        ------
+        DataError
+            If it does not belong to this tomogram; nothing is changed then.
+        """
+        check_grid(line, self._model.q)
+        if not 0 <= line.key.line < self.grid.angles_deg.size:
+            raise DataError(f"{line.key.stem}: the run has {self.grid.angles_deg.size} lines; it is not one of them")
+        key = (line.key.line, line.key.attempt)
+        if line.aborted:
+            self.abort(line=line.key.line, attempt=line.key.attempt)
+            return
+        known = {**self._records, key: record_from_line(line)}
+        if self._live is None or self._lowest(known) == key:
+            self._live = make_live_channels(self._model, typical_variance(line))
+            self._records, self._reference = known, key
+            self._rebuild(line)
+            return
+        self._records = known
+        self._take_up(line, self._live)
+        self._refresh(line.key.line)
+
+    def abort(self, *, line: int, attempt: int) -> None:
+        """Let an attempt count for nothing, whether it has come or will."""
+        self._aborted.add((line, attempt))
+        self._sinogram.abort(line=line, attempt=attempt)
+        if (line, attempt) not in self._records:
+            return
+        lowest = self._lowest(self._records)
+        if lowest is not None and lowest != self._reference:
+            self.add(self._read_again(self._records[lowest].key))
+        self._refresh(line)
+
+    def result(self) -> Result | None:
+        """Give what is known now; None before the first line."""
+        if self._live is None or not len(self._sinogram):
+            return None
+        projections = list(self._sinogram)
+        n_patterns = max(1, sum(projection.n_received for projection in projections))
+        mean_pattern = np.sum([projection.pattern_sum for projection in projections], axis=0) / n_patterns
+        mean_variance = np.sum([projection.variance_sum for projection in projections], axis=0) / n_patterns
+        slice_ = self._reconstruction.slice()
+        amounts = fit_amounts(slice_.channels, slice_.noise, live=self._live, mean_variance=mean_variance)
+        step_mm, sigma = self.grid.step_mm, self._estimate.sigma if self._estimate else None
+        mass, is_measured = self._mass_sinogram(projections)
+        return Result(
+            maps=make_maps(slice_, amounts, profile=self._profile, structures=self._model.structures),
+            slice=slice_,
+            amounts=amounts,
+            axis_mm=self._reconstruction.axis_mm,
+            mass_sinogram=mass,
+            is_measured=is_measured,
+            mean_pattern=mean_pattern,
+            mean_fit=self._fit(mean_pattern, mean_variance, self._live),
+            centre_mm=self._reconstruction.centre_mm,
+            estimated_centre_mm=self._mm(self._estimate.index) if self._estimate else None,
+            centre_sigma_mm=sigma * step_mm if sigma is not None else None,
+            records=[self._records[p.key.line, p.key.attempt] for p in projections],
+        )
+
+    def _lowest(self, records: Mapping[tuple[int, int], LineRecord]) -> tuple[int, int] | None:
+        """Give the attempt that counts of the lowest line, which sets the weights and the reference current."""
+        counting = [key for key in records if key not in self._aborted]
+        return min(counting, key=lambda key: (key[0], -key[1]), default=None)
+
+    def _new_reconstruction(self) -> Reconstruction:
+        settings = self._profile.reconstruction
+        return Reconstruction(
+            grid=self.grid,
+            n_channels=self._model.templates.shape[1],
+            centre_mm=self._profile.scan.centre_mm,
+            window=settings.filter,
+            pixel_mm=settings.pixel_mm,
+            n_threads=self._n_threads,
+        )
+
+    def _rebuild(self, newest: Line) -> None:
+        """Take all lines up again, by new weights."""
+        if self._live is None:
+            return
+        if len(self._records) > 1:
+            logger.info("rebuilding from all lines", reference=newest.key.stem, attempts=len(self._records))
+        self._reconstruction = self._new_reconstruction()
+        for key in sorted(self._records):
+            again = newest if key == (newest.key.line, newest.key.attempt) else self._read_again(self._records[key].key)
+            self._take_up(again, self._live)
+        self._reconstruction.update({line: self._sinogram.projection(line) for line in self._sinogram.lines()})
+        self._follow_centre()
+
+    def _take_up(self, line: Line, live: LiveChannels) -> None:
+        key = (line.key.line, line.key.attempt)
+        reference = self._records[self._reference] if self._reference else None
+        projection = make_projection(
+            line,
+            grid=self.grid,
+            live=live,
+            estimator=self._profile.integration.estimator,
+            reference_current_ma=reference.ring_current_ma if reference else None,
+        )
+        self._sinogram.add(projection)
+        noise = np.nan_to_num(projection.variance)
+        amounts = fit_amounts(projection.channels, noise, live=live, mean_variance=np.ones(self._model.q.size))
+        self._mass[key] = np.where(projection.is_measured, amounts.phases.sum(axis=-1), np.nan)
+
+    def _refresh(self, line: int) -> None:
+        self._reconstruction.update({line: self._sinogram.projection(line)})
+        self._follow_centre()
+
+    def _follow_centre(self) -> None:
+        """Estimate the centre from the mass sinogram, and rebuild the slice when it has moved to another tenth of a point."""
+        used = [p for p in self._sinogram if p.is_measured.mean() >= _CENTRE_MEASURED]
+        self._estimate = None
+        if len(used) >= _CENTRE_LINES:
+            mass = np.stack([_without_gaps(self._mass[p.key.line, p.key.attempt]) for p in used])
+            self._estimate = centre_of_mass(mass, np.array([p.angle_deg for p in used]))
+        centre_mm = self._profile.scan.centre_mm
+        if self._estimate is not None and self._estimate.sigma < _CENTRE_SIGMA:
+            centre_mm = self._mm(_CENTRE_STEPS * round(self._estimate.index / _CENTRE_STEPS))
+        if abs(centre_mm - self._reconstruction.centre_mm) > 1e-6 * self.grid.step_mm:
+            logger.info("centre moved", from_mm=round(self._reconstruction.centre_mm, 5), to_mm=round(centre_mm, 5))
+            self._reconstruction.move_centre(centre_mm)
+
+    def _mm(self, index: float) -> float:
+        return self.grid.first_position_mm + self.grid.step_mm * index
+
+    def _mass_sinogram(self, projections: list[Projection]) -> tuple[Array, NDArray[np.bool_]]:
+        shape = (self.grid.angles_deg.size, self.grid.n_points)
+        mass, is_measured = np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
+        for projection in projections:
+            mass[projection.key.line] = self._mass[projection.key.line, projection.key.attempt]
+            is_measured[projection.key.line] = projection.is_measured
+        return mass, is_measured
+
+    def _fit(self, pattern: Array, variance: Array, live: LiveChannels) -> Array:
+        amounts = fit_amounts(live.channels(pattern[None]), np.ones(1), live=live, mean_variance=variance)
+        fit: Array = self._model.templates @ amounts.values[0]
+        return fit
+
+
+def _without_gaps(values: Array) -> Array:
+    points = np.arange(values.size)
+    known = np.isfinite(values)
+    return np.interp(points, points[known], values[known])
