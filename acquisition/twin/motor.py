@@ -181,6 +181,8 @@ class MotorRecord(PVGroup):
         await fields.limit_violation.write(int(not is_allowed))
         if not is_allowed:
             logger.warning("limit violation", axis=self.prefix, found=value, low=self._low, high=self._high)
+            # Said again: a client that has put it may show its own demand.
+            await self._show_target(self.motor.value)
             raise SkipWrite
         try:
             done = self._mover.go(self.axis, value)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from acquisition.channel_access import use_as_client
+from acquisition.devices.beamline import BeamlineDevices, make_devices
 from operando.profile import Profile, write_profile
 
 N_PORTS = 12
@@ -83,6 +84,12 @@ def make_profile(
 
 
 @pytest.fixture(scope="session")
+def make_test_profile() -> Callable[..., Profile]:
+    """Make profiles of other simulated beamlines."""
+    return make_profile
+
+
+@pytest.fixture(scope="session")
 def ca_port() -> int:
     """The first of several free ports in a row; Channel Access of this process is pointed at all of them before it starts."""
     for first in range(25000 + 40 * (os.getpid() % 500), 60000, N_PORTS):
@@ -127,6 +134,24 @@ def beamline(beamline_profile: Profile, serve_process: Callable[[str, Profile], 
     process = serve_process("acquisition.twin.beamline", beamline_profile)
     yield beamline_profile
     end_process(process)
+
+
+@pytest.fixture(scope="session")
+def devices(beamline: Profile) -> BeamlineDevices:
+    """The devices of the session's beamline, but for detector and cell, which nobody serves there."""
+    return make_devices(beamline, needs_detector=False)
+
+
+@pytest.fixture
+def at_start(devices: BeamlineDevices) -> BeamlineDevices:
+    """The devices with everything at zero, shutter closed, trigger box idle and the platform at its normal speed."""
+    devices.trigger.stop()
+    devices.shutter.set(0).wait(5)
+    devices.fast.velocity.set(10.0).wait(5)
+    for axis in (*(devices.hexapod.axes.values() if devices.hexapod else [devices.fast]), devices.rotation):
+        if abs(axis.user_readback.get(use_monitor=False)) > axis.tolerance:
+            axis.set(0.0).wait(20)
+    return devices
 
 
 def end_process(process: "subprocess.Popen[str]") -> int:

@@ -1,0 +1,198 @@
+"""The ophyd devices over the simulated beamline: what they refuse, when they are done, and what they do at a pause."""
+
+import threading
+import time
+
+import bluesky.plan_stubs as bps
+import numpy as np
+import pytest
+import zmq
+from bluesky import RunEngine
+from bluesky.utils import RunEngineInterrupted
+from ophyd.utils import LimitError
+
+from acquisition.devices.beamline import make_devices
+from acquisition.devices.trigger import GateTrain
+from acquisition.twin.cable import Pulse
+from acquisition.workspace import Workspace
+from operando.errors import ServiceError
+
+pytestmark = pytest.mark.ioc
+
+SPEED_MM_S = 4.0
+STEP_MM = 0.1
+EXPOSURE_S = 0.02
+
+
+@pytest.fixture
+def engine():
+    return RunEngine({}, context_managers=[])
+
+
+@pytest.fixture
+def cable(beamline):
+    socket = zmq.Context.instance().socket(zmq.PULL)
+    socket.linger = 0
+    socket.connect(beamline.twin.cable)
+    time.sleep(0.1)
+    yield socket
+    socket.close()
+
+
+def pulses_of(cable):
+    pulses = []
+    while cable.poll(200):
+        pulses.append(Pulse.model_validate_json(cable.recv()))
+    return pulses
+
+
+def fly(devices, *, direction, n_points=11, capture=True):
+    """Sweep one line with the plan's own geometry, and give the centres that were planned."""
+    first_mm, run_up_mm = -0.5 * (n_points - 1) * STEP_MM * direction, 0.8
+    train = GateTrain(
+        start_mm=first_mm - direction * SPEED_MM_S * EXPOSURE_S / 2,
+        direction=direction,
+        n_pulses=n_points,
+        period_s=STEP_MM / SPEED_MM_S,
+        exposure_s=EXPOSURE_S,
+        capture=capture,
+    )
+    devices.fast.velocity.set(SPEED_MM_S).wait(5)
+    devices.fast.set(first_mm - direction * run_up_mm).wait(10)
+    devices.trigger.prepare(train).wait(5)
+    devices.trigger.kickoff().wait(5)
+    complete, moved = devices.trigger.complete(), devices.fast.set(-first_mm + direction * run_up_mm)
+    complete.wait(10)
+    moved.wait(10)
+    return first_mm + direction * STEP_MM * np.arange(n_points)
+
+
+def test_a_move_is_done_when_the_axis_stands_at_its_target(at_start):
+    at_start.fast.set(1.5).wait(10)
+    assert at_start.fast.position == pytest.approx(1.5, abs=0.002)
+    at_start.rotation.set(12.0).wait(10)
+    assert at_start.rotation.position == pytest.approx(12.0, abs=0.005)
+
+
+def test_a_position_outside_the_limits_is_refused_before_anything_is_put(at_start):
+    with pytest.raises(LimitError):
+        at_start.fast.set(8.1)
+    assert at_start.fast.user_setpoint.get(use_monitor=False) == 0.0
+
+
+def test_a_position_outside_the_reach_is_refused_before_anything_is_put(at_start):
+    at_start.hexapod.u.set(5.0).wait(10)
+    with pytest.raises(LimitError, match="reach at its tilt is 5 mm"):
+        at_start.fast.set(6.0)
+    assert at_start.fast.user_setpoint.get(use_monitor=False) == 0.0
+
+
+def test_a_move_that_the_controller_refuses_fails_with_what_was_found_and_wanted(at_start, monkeypatch):
+    monkeypatch.setattr(at_start.hexapod, "workspace", Workspace(reach_mm=1000.0, tilt_deg=1000.0))
+    at_start.hexapod.u.set(8.0).wait(10)
+    status = at_start.fast.set(7.5)
+    with pytest.raises(RuntimeError, match=r"stands at 0 mm, wanted 7\.5"):
+        status.wait(10)
+
+
+def test_a_move_that_someone_else_stops_is_no_success(at_start):
+    at_start.fast.velocity.set(1.0).wait(5)
+    status = at_start.fast.set(5.0)
+    time.sleep(0.3)
+    at_start.hexapod.x.motor_stop.put(1, wait=True)
+    with pytest.raises(RuntimeError, match="wanted 5 within"):
+        status.wait(10)
+
+
+def test_a_pause_in_a_move_closes_the_shutter_and_resuming_ends_where_it_should(at_start, engine):
+    at_start.fast.velocity.set(1.0).wait(5)
+    opened = []
+
+    def plan():
+        yield from bps.checkpoint()
+        yield from bps.mv(at_start.shutter, 1)
+        yield from bps.checkpoint()
+        yield from bps.mv(at_start.fast, 1.0)
+        opened.append(at_start.shutter.is_open)
+
+    threading.Timer(0.6, engine.request_pause).start()
+    with pytest.raises(RunEngineInterrupted):
+        engine(plan())
+    at_start.shutter.status.get(use_monitor=False)
+    time.sleep(0.2)
+    assert not at_start.shutter.is_open
+    assert at_start.fast.position < 0.95
+    engine.resume()
+    assert at_start.fast.position == pytest.approx(1.0, abs=0.002)
+    assert opened == [True]
+    time.sleep(0.2)
+    assert not at_start.shutter.is_open, "the end of a plan stops, thus closes, the shutter"
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_captured_positions_are_the_planned_points_in_both_directions(at_start, cable, direction):
+    at_start.shutter.set(1).wait(5)
+    planned = fly(at_start, direction=direction)
+    captured = at_start.trigger.read_positions()
+    assert np.allclose(captured, planned, atol=1e-4)
+    assert np.allclose(np.diff(at_start.trigger.read_times()), STEP_MM / SPEED_MM_S, atol=1e-6)
+    pulses = pulses_of(cable)
+    assert np.allclose([pulse.fast_mm for pulse in pulses], captured)
+    assert np.array_equal(np.diff([pulse.number for pulse in pulses]), np.ones(10))
+    assert all(pulse.beam == pytest.approx(1.0, abs=0.01) for pulse in pulses)
+
+
+def test_there_is_no_beam_behind_a_closed_shutter(at_start, cable):
+    fly(at_start, direction=1)
+    assert [pulse.beam for pulse in pulses_of(cable)] == [0.0] * 11
+
+
+def test_without_capture_the_box_gives_times_and_no_positions(at_start):
+    fly(at_start, direction=1, capture=False)
+    assert at_start.trigger.read_positions().size == 0
+    assert at_start.trigger.read_times().size == 11
+
+
+def test_a_train_that_is_disarmed_fails_with_the_gates_given(at_start):
+    train = GateTrain(start_mm=1.0, direction=1, n_pulses=5, period_s=0.05, exposure_s=0.02)
+    at_start.trigger.prepare(train).wait(5)
+    at_start.trigger.kickoff().wait(5)
+    status = at_start.trigger.complete()
+    at_start.trigger.is_armed.put(0)
+    with pytest.raises(RuntimeError, match="0 of 5 gates"):
+        status.wait(10)
+
+
+def test_a_train_that_cannot_be_given_does_not_arm(at_start, monkeypatch):
+    monkeypatch.setattr("acquisition.devices.trigger.TIMEOUT_S", 0.5)
+    train = GateTrain(start_mm=1.0, direction=1, n_pulses=5, period_s=0.01, exposure_s=0.02)
+    at_start.trigger.prepare(train).wait(5)
+    with pytest.raises(TimeoutError, match="did not arm"):
+        at_start.trigger.kickoff().wait(5)
+
+
+def test_a_shutter_demand_other_than_open_or_closed_is_refused(at_start):
+    with pytest.raises(ValueError, match="wanted 1"):
+        at_start.shutter.set(2)
+
+
+def test_a_missing_beamline_is_said_in_bounded_time_with_names(ca_port, tmp_path, make_test_profile):
+    nobody = make_test_profile(tmp_path, port=ca_port, prefix="NOBODY:")
+    started_s = time.monotonic()
+    with pytest.raises(ServiceError, match=r"NOBODY:.*start the beamline"):
+        make_devices(nobody, timeout_s=1.0, needs_detector=False)
+    assert time.monotonic() - started_s < 10
+
+
+def test_a_server_that_dies_in_a_move_ends_the_move_with_its_name(ca_port, tmp_path, make_test_profile, serve_process):
+    profile = make_test_profile(tmp_path, port=ca_port + 2, prefix="VICTIM:", cable=f"tcp://127.0.0.1:{ca_port + 5}")
+    process = serve_process("acquisition.twin.beamline", profile)
+    victim = make_devices(profile, needs_detector=False)
+    victim.fast.velocity.set(1.0).wait(5)
+    status = victim.fast.set(7.0)
+    time.sleep(0.2)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    with pytest.raises(ServiceError, match="lost VICTIM:HEX:Z"):
+        status.wait(15)
