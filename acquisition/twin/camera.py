@@ -5,6 +5,7 @@ Receives the file and the shape of the detector; gives what a frame is drawn thr
 The code is the twin's own.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def read_camera(poni: Path, *, pixel_m: float, n_rows: int, n_columns: int) -> C
     MissingInputError
         If there is no such file.
     ProfileError
-        If a number is missing or is none.
+        If a number is missing or is none, or the image would be flipped.
     """
     try:
         lines = poni.read_text(encoding="utf-8").splitlines()
@@ -59,6 +60,10 @@ def read_camera(poni: Path, *, pixel_m: float, n_rows: int, n_columns: int) -> C
             f"cannot read the geometry {poni}: {missing.strerror}; check geometry.poni in the profile"
         ) from missing
     entries = dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+    if (orientation := re.search(r'"orientation":\s*(\d+)', entries.get("Detector_config", ""))) and orientation[1] != "3":
+        raise ProfileError(
+            f"{poni} is for orientation {orientation[1]}, the twin draws its detector in orientation 3: calibrate so"
+        )
     try:
         numbers = {key: float(entries[key]) for key in ("Distance", "Poni1", "Poni2", "Rot1", "Rot2", "Rot3", "Wavelength")}
     except (KeyError, ValueError) as wrong:

@@ -70,3 +70,12 @@ def test_a_geometry_without_a_number_is_refused(tmp_path: Path) -> None:
     path.write_text("Distance: 1.0\nPoni1: 0.1\n")
     with pytest.raises(ProfileError, match="Poni2"):
         read_camera(path, pixel_m=PIXEL_M, n_rows=2, n_columns=2)
+
+
+def test_a_geometry_of_a_flipped_image_is_refused(tmp_path: Path) -> None:
+    profile = read_profile("demo")
+    text = profile.path(profile.geometry.poni).read_text()
+    path = tmp_path / "flipped.poni"
+    path.write_text(text.replace('"orientation": 3', '"orientation": 2'))
+    with pytest.raises(ProfileError, match="orientation 2"):
+        read_camera(path, pixel_m=172e-6, n_rows=1679, n_columns=1475)
