@@ -143,10 +143,11 @@ class Detector:
             armed_s = self._now()
             start = self._start(self._ledger.next_series(), armed_s)
             exposures = self._exposures(start.number_of_images, armed_s)
-            self._series = Series(
-                start=start, exposures=exposures, source=self._source, outlet=self._outlet(), on_end=self._on_end
+            series = Series(start=start, exposures=exposures, source=self._source, outlet=self._outlet(), on_end=self._on_end)
+            series.begin()
+            self._series = (
+                series  # Only now can a trigger or pulse reach it; had its start not been sendable, nothing is armed.
             )
-            self._series.begin()
         logger.info("armed", series=start.series_id, images=start.number_of_images, mode=self.config["trigger_mode"])
         return start.series_id
 
@@ -210,13 +211,14 @@ class Detector:
             configuration=values,
             channels=(CHANNEL,),
             number_of_images=int(values["nimages"]) * int(values["ntrigger"]),  # type: ignore[arg-type]  # uint by the table
-            tables=self._tables if self.stream_config["header_detail"] == "all" else None,
+            tables=self._tables,
+            header_detail=self.stream_config["header_detail"],  # type: ignore[arg-type]  # one of the allowed values
             user_data=self.stream_config["header_appendix"],
         )
 
     def _exposures(self, n_images: int, armed_s: float) -> Exposures:
         if self.config["trigger_mode"] == "exte":
-            return Gated(n_images=n_images, armed_s=armed_s)
+            return Gated(n_images=n_images, armed_s=armed_s, readout_s=self.head.readout_s)
         values: dict[str, float] = self.config.values()  # type: ignore[assignment]  # numbers by the table
         return FreeRunning(
             n_triggers=int(values["ntrigger"]),

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
 from acquisition.twin.cable import Pulse
+
+logger = structlog.get_logger(__name__)
+
+
+_JITTER_S = 1e-5
+"""What rounding may do to the time of a pulse; far below any readout time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +131,14 @@ class Gated:
         Pulses that are wanted.
     armed_s
         When the detector was armed, Unix epoch: a pulse from before was still on its way and belongs to nobody.
+    readout_s
+        Dead time after each image: a gate that opens within it is missed, as by a real detector.
     """
 
-    def __init__(self, *, n_images: int, armed_s: float) -> None:
+    def __init__(self, *, n_images: int, armed_s: float, readout_s: float) -> None:
         self._n_left = n_images
-        self._armed_s = armed_s
+        self._ready_s = armed_s
+        self._readout_s = readout_s
         self._lock = threading.Lock()
         self._taken: queue.SimpleQueue[Pulse | None] = queue.SimpleQueue()
         self.is_exposing = False
@@ -143,9 +154,14 @@ class Gated:
     def offer(self, pulse: Pulse) -> bool:
         """Take the pulse if it came after arming and images are still wanted."""
         with self._lock:
-            if self._n_left <= 0 or pulse.time_s < self._armed_s:
+            opens_s = pulse.time_s - pulse.exposure_s / 2
+            if self._n_left <= 0:
+                return False
+            if opens_s < self._ready_s - _JITTER_S:
+                logger.warning("gate missed: not armed or reading out", pulse=pulse.number, early_s=self._ready_s - opens_s)
                 return False
             self._n_left -= 1
+            self._ready_s = opens_s + pulse.exposure_s + self._readout_s
             self.is_exposing = True
             self._taken.put(pulse)
             if self._n_left == 0:

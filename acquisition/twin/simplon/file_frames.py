@@ -67,27 +67,32 @@ def _frames_in(path: Path) -> list[tuple[str, int]]:
     if not path.is_file():
         raise MissingInputError(f"no file {path}: name an existing file of frames")
     try:
-        if path.suffix not in HDF5_SUFFIXES:
-            with fabio.open(str(path)) as image:
-                return [("", index) for index in range(image.nframes)]
-        with h5py.File(path) as file:
-            name = _only_stack(file, path)
-            return [(name, index) for index in range(len(file[name]))]
-    except OSError as unreadable:
+        stacks = _stacks(path) if path.suffix in HDF5_SUFFIXES else {"": _n_images(path)}
+    except Exception as unreadable:  # fabio's readers fail in whatever way the bytes of a foreign file lead them to.
         raise DataError(f"{path} cannot be read as detector frames: {unreadable}") from unreadable
+    if len(stacks) > 1:  # A mask or flat field of one frame often lies beside the frames.
+        stacks = {name: n_frames for name, n_frames in stacks.items() if n_frames > 1}
+    if len(stacks) != 1:
+        raise DataError(f"{path} holds {len(stacks)} stacks of images ({', '.join(stacks)[:200] or 'none'}): one is wanted")
+    return [(name, index) for name, n_frames in stacks.items() for index in range(n_frames)]
 
 
-def _only_stack(file: h5py.File, path: Path) -> str:
-    found: list[str] = []
+def _n_images(path: Path) -> int:
+    with fabio.open(str(path)) as image:
+        return int(image.nframes)
+
+
+def _stacks(path: Path) -> dict[str, int]:
+    """Give the data sets (frame, row, column) of an HDF5 file and how many frames each has."""
+    found: dict[str, int] = {}
 
     def look(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim == 3 and min(item.shape) > 0:
-            found.append(name)
+            found[name] = len(item)
 
-    file.visititems(look)
-    if len(found) != 1:
-        raise DataError(f"{path} holds {len(found)} stacks of images ({', '.join(found[:4]) or 'none'}): one is wanted")
-    return found[0]
+    with h5py.File(path) as file:
+        file.visititems(look)
+    return found
 
 
 def _read(path: Path, name: str, index: int) -> NDArray[np.uint32]:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from acquisition.twin.simplon.bslz4 import Packed, pack
+
+HeaderDetail = Literal["all", "basic", "none"]
 
 TICKS_PER_S = 50_000_000
 """Time base of image times: 20 ns, as on an EIGER2."""
@@ -30,7 +32,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """What a start message carries only when its header detail is ``all``."""
+    """The constant arrays, which a start message carries when its header detail is ``all``."""
 
     countrate_correction: Table
     """Corrected counts at each observed count, shape (n,), uint32."""
@@ -51,7 +53,8 @@ class Start:
     """Every scalar of the detector's configuration by its SIMPLON name, as it stood when the detector was armed."""
     channels: tuple[str, ...]
     number_of_images: int
-    tables: Tables | None
+    tables: Tables
+    header_detail: HeaderDetail = "all"
     user_data: JsonValue = None
 
 

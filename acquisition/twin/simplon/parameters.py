@@ -1,11 +1,19 @@
 """A table of parameters as SIMPLON shows them: typed, with range and access mode; a put answers which parameters it changed."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
 from pydantic import JsonValue
+
+_KINDS = {
+    "bool": "true or false",
+    "float": "a finite number",
+    "int": "a whole number",
+    "uint": "a whole number, not negative",
+    "string": "a text",
+}
 
 ValueType = Literal["bool", "float", "int", "uint", "string", "any"]
 
@@ -41,8 +49,6 @@ class Parameter:
         if self.allowed and accepted not in self.allowed:
             raise ValueError(f"{name} is {value!r}: it must be one of {', '.join(self.allowed)}")
         if isinstance(accepted, int | float) and not isinstance(accepted, bool):
-            if not isfinite(accepted):
-                raise ValueError(f"{name} is {value}: it must be a finite number")
             if (self.low is not None and accepted < self.low) or (self.high is not None and accepted > self.high):
                 raise ValueError(f"{name} is {value} {self.unit}".rstrip() + f": it must lie in {_range(self.low, self.high)}")
         return accepted
@@ -53,13 +59,13 @@ class Parameter:
                 return value
             case (("float" | "int" | "uint"), bool()):
                 pass
-            case "float", int() | float():
+            case "float", int() | float() if abs(value) <= sys.float_info.max:  # Neither NaN nor infinite.
                 return float(value)
             case "int", int():
                 return value
             case "uint", int() if value >= 0:
                 return value
-        raise ValueError(f"{name} is {value!r}: it must be a {self.value_type}")
+        raise ValueError(f"{name} is {str(value)[:80]!r}: it must be {_KINDS[self.value_type]}")
 
 
 Couple = Callable[[dict[str, JsonValue], str], dict[str, JsonValue]]

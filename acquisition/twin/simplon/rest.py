@@ -75,7 +75,7 @@ class RestInterface:
                 raise _RefusedError(400, f'{name} comes as {json.dumps(wrapped)[:80]}: send {{"value": ...}}')
             if name in self._arrays():
                 raise ValueError(f"{name} can only be read")
-            changed += self._detector.put(_module(request), name, wrapped["value"])
+            changed += await run_in_threadpool(self._detector.put, _module(request), name, wrapped["value"])
         return list(dict.fromkeys(changed))
 
     async def _status(self, request: Request) -> Any:

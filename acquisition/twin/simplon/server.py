@@ -225,7 +225,8 @@ def wavelength_from_poni(path: Path) -> float:
 
 def _listening(url: str) -> socket.socket:
     parts = urlsplit(url)
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Naming the protocol is what lets asyncio switch off Nagle on its connections: without, every answer takes 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((parts.hostname or "127.0.0.1", parts.port or 0))

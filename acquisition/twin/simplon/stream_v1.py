@@ -18,16 +18,14 @@ NS_PER_TICK = 1_000_000_000 // TICKS_PER_S
 
 
 class StreamV1:
-    """Encodes messages as stream V1; the header detail is ``all`` where a start has its tables, else ``basic``."""
+    """Encodes messages as stream V1."""
 
     def start(self, start: Start) -> list[bytes]:
-        """Give the header: its detail, the configuration, and with full detail flat field, pixel mask and count rate table."""
-        detail = "basic" if start.tables is None else "all"
-        parts = [
-            _json({"htype": "dheader-1.0", "series": start.series_id, "header_detail": detail}),
-            _json(dict(start.configuration)),
-        ]
-        if start.tables is not None:
+        """Give the header: configuration with basic detail; flat field, pixel mask and count rate table with all of it."""
+        parts = [_json({"htype": "dheader-1.0", "series": start.series_id, "header_detail": start.header_detail})]
+        if start.header_detail != "none":
+            parts.append(_json(dict(start.configuration)))
+        if start.header_detail == "all":
             parts += _tables(start.tables)
         return _with_appendix(parts, start.user_data)
 

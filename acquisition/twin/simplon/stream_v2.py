@@ -28,7 +28,7 @@ class StreamV2:
     """Encodes messages as stream V2."""
 
     def start(self, start: Start) -> list[bytes]:
-        """Give the start message: every field of the specification."""
+        """Give the start message: every field of the specification, the constant arrays only with full header detail."""
         have = start.configuration
         fields: dict[str, Any] = {
             "type": "start",
@@ -61,7 +61,7 @@ class StreamV2:
             "threshold_energy": {channel: _number(have, "threshold_energy") for channel in start.channels},
             "virtual_pixel_interpolation_enabled": bool(have["virtual_pixel_correction_applied"]),
         }
-        if start.tables is not None:
+        if start.header_detail == "all":
             fields |= _tables(start.tables, start.channels)
         return _message(fields, start.user_data)
 
