@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import float64, int64, njit, uint32, uint64, void
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import gammaln, xlogy
 
 RUNG = 0.02
 """Step of the ladder in the square root of the mean: smaller takes more cache, larger more variance."""
@@ -49,7 +49,7 @@ def make_ladder() -> PoissonLadder:
     entries = np.empty(starts[-1], dtype=np.uint32)
     for mean, low, n_bits, start in zip(means, lowest, bits, starts[:-1], strict=True):
         counts = np.arange(low, low + (1 << n_bits))
-        probabilities = stats.poisson.pmf(counts, mean) if mean > 0 else (counts == 0).astype(np.float64)
+        probabilities = np.exp(xlogy(counts, mean) - mean - gammaln(counts + 1))
         _fill_alias_table(probabilities / probabilities.sum(), entries[start : start + counts.size])
     shifts = (SLOT_BITS - bits).astype(np.uint64)
     rungs = starts[:-1].astype(np.uint64) | lowest.astype(np.uint64) << np.uint64(32) | shifts << np.uint64(48)
