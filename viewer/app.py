@@ -1,0 +1,156 @@
+"""The napari application: a window of its own on a live feed or on a file, and the picture that it leaves behind."""
+
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from operando.errors import MissingInputError, ServiceError
+from viewer.mailbox import Receiver
+from viewer.screen import check_screen
+
+if TYPE_CHECKING:
+    from viewer.window import Monitor
+
+logger = structlog.get_logger(__name__)
+
+SIZE = (1700, 1000)
+"""Of the window, in screen pixels: the size of a virtual screen too."""
+_ADDRESS = re.compile(r"tcp://[^:/\s]+:\d{1,5}|ipc://\S+|inproc://\S+")
+
+
+def view(
+    address: str | None,
+    file: Path | None,
+    *,
+    snapshot: Path | None = None,
+    stop: threading.Event | None = None,
+    wait_for_end: bool = False,
+) -> int:
+    """Show a live feed or a file until the window is closed, and give the exit code.
+
+    Parameters
+    ----------
+    address
+        Where results are served; nobody need be there yet. Exactly one of ``address`` and ``file`` is given.
+    file
+        A ``scan.nxs``.
+    snapshot
+        A PNG of the window, written when the run has ended and its maps stand still, or at the latest on stop. With a file it
+        is written at once and the window closes.
+    stop
+        Ends the viewer when set.
+    wait_for_end
+        Whether the viewer ends by itself when the run has ended.
+
+    Raises
+    ------
+    ServiceError
+        If there is no screen, or the address is none.
+    MissingInputError, DataError
+        If the file does not exist or holds no maps.
+    """
+    if (address is None) == (file is None):
+        raise MissingInputError("give either the address of a running analysis or a scan.nxs, not both")
+    if address is not None and not _ADDRESS.fullmatch(address):
+        raise ServiceError(f"{address!r} is not an address: write it like tcp://127.0.0.1:24103")
+    entries = []
+    if file is not None:
+        from viewer.replay import entries_from_archive
+
+        entries = entries_from_archive(file)
+    check_screen()
+    with _isolated_settings():
+        monitor = open_window(address)
+        monitor.feed(entries)
+        director = Director(
+            monitor, snapshot=snapshot, stop=stop, ends_itself=wait_for_end or (file is not None and bool(snapshot))
+        )
+        monitor.on_tick = director.tick
+        import napari
+
+        napari.run()
+        monitor.close()
+    if director.fault is not None:
+        raise director.fault
+    return 0
+
+
+def open_window(address: str | None) -> "Monitor":
+    """Open a napari window of operando's own on an address, or empty, to be fed."""
+    import napari
+    from napari.settings import get_settings
+    from qtpy.QtWidgets import QApplication
+
+    from viewer.window import Monitor
+
+    get_settings().application.confirm_close_window = False
+    viewer = napari.Viewer(title="operando", show=False)
+    viewer.theme = "light"
+    viewer.window.set_geometry(0, 0, *SIZE)
+    monitor = Monitor(viewer, Receiver(address) if address is not None else None)
+    viewer.show()
+    viewer.window.set_geometry(0, 0, *SIZE)
+    QApplication.processEvents()
+    return monitor
+
+
+class Director:
+    """Decides, after each tick, whether to take the picture and whether to end.
+
+    Parameters
+    ----------
+    monitor
+        The window.
+    ends_itself
+        Whether to end when the run has; otherwise when ``stop`` is set or the window is closed.
+    """
+
+    def __init__(self, monitor: "Monitor", *, snapshot: Path | None, stop: threading.Event | None, ends_itself: bool) -> None:
+        self.fault: Exception | None = None
+        self._monitor = monitor
+        self._snapshot = snapshot
+        self._stop = stop
+        self._ends_itself = ends_itself
+
+    def tick(self) -> None:
+        """Take the picture when it is due, end when it is time."""
+        is_stopped = self._stop is not None and self._stop.is_set()
+        has_ended = self._is_over and self._monitor.is_settled
+        if self._snapshot is not None and (has_ended or is_stopped):
+            self._take(self._snapshot)
+            self._snapshot = None
+        if is_stopped or (has_ended and self._ends_itself):
+            self._monitor.close()
+            self._monitor.viewer.close()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._monitor.session.is_over or self._monitor.receiver is None
+
+    def _take(self, path: Path) -> None:
+        from viewer.snapshot import write_snapshot
+
+        try:
+            self._monitor.on_tick = lambda: None
+            self._monitor.draw_all()
+            write_snapshot(self._monitor.viewer, path)
+            logger.info("snapshot written", path=str(path))
+        except (OSError, ServiceError) as wrong:
+            self.fault = ServiceError(f"no snapshot at {path}: {wrong}")
+        finally:
+            self._monitor.on_tick = self.tick
+
+
+@contextmanager
+def _isolated_settings() -> Iterator[None]:
+    """Let napari keep its settings in a folder that goes away: a monitor neither reads nor changes those of the user."""
+    with tempfile.TemporaryDirectory(prefix="operando-napari-") as folder:
+        os.environ.setdefault("NAPARI_CONFIG", str(Path(folder) / "settings.yaml"))
+        yield

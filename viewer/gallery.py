@@ -1,0 +1,108 @@
+"""All maps at a glance as small tiles: one click shows a map large, a click with Ctrl puts more side by side."""
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QPainter, QPixmap
+from qtpy.QtWidgets import QAbstractItemView, QLabel, QListView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+from operando.messages import MapPublished
+from viewer.colormaps import coloured
+from viewer.session import Session, Shown, Topic
+from viewer.style import INK, image_from_rgba
+
+TILE = 88
+"""Edge of a tile in screen pixels: three columns beside the large map."""
+
+_STYLE = f"""
+QListWidget {{ background: white; border: 0; color: {INK}; outline: 0; }}
+QListWidget::item {{ border: 2px solid transparent; border-radius: 6px; padding: 2px; }}
+QListWidget::item:selected {{ border: 2px solid #1f5fa8; background: #eef4fb; color: {INK}; }}
+QListWidget::item:hover {{ background: #f3f3f3; }}
+QLabel {{ background: white; color: {INK}; padding: 4px; }}
+"""
+
+
+class Gallery(QWidget):
+    """Tiles of the maps, and below them what lies under the mouse."""
+
+    name = "maps"
+    topics: tuple[Topic, ...] = ("maps",)
+    chosen = Signal(list)
+    """Machine names of the maps that the user has selected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setStyleSheet(_STYLE)
+        self._list = QListWidget()
+        self._list.setViewMode(QListView.ViewMode.IconMode)
+        self._list.setIconSize(QSize(TILE, TILE))
+        self._list.setGridSize(QSize(TILE + 14, TILE + 30))
+        self._list.setResizeMode(QListView.ResizeMode.Adjust)
+        self._list.setMovement(QListView.Movement.Static)
+        self._list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._list.itemSelectionChanged.connect(self._tell)
+        self._readout = QLabel()
+        self._readout.setWordWrap(True)
+        self._readout.setMinimumHeight(40)
+        self._items: dict[str, QListWidgetItem] = {}
+        self._drawn: dict[str, Shown[MapPublished]] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._list)
+        layout.addWidget(self._readout)
+
+    def show_session(self, session: Session) -> None:
+        """Draw the tiles whose maps have changed; the first map is chosen until the user chooses."""
+        maps = session.tomogram.maps
+        for name, shown in maps.items():
+            if self._drawn.get(name) is not shown:
+                self._draw(name, shown)
+        for name, item in self._items.items():
+            item.setHidden(name not in maps)
+        if self._items and not self._list.selectedItems():
+            next(iter(self._items.values())).setSelected(True)
+
+    def read_out(self, text: str) -> None:
+        """Write what lies under the mouse."""
+        if self._readout.text() != text:
+            self._readout.setText(text)
+
+    @property
+    def readout(self) -> str:
+        """What is written there."""
+        return str(self._readout.text())
+
+    def _draw(self, name: str, shown: Shown[MapPublished]) -> None:
+        if name not in self._items:
+            item = QListWidgetItem(shown.message.label)
+            item.setData(Qt.ItemDataRole.UserRole, name)
+            item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
+            self._items[name] = item
+            self._list.addItem(item)
+        tile, icon = _tile(shown), QIcon()
+        # The same picture when selected: Qt would tint it, and a tinted colour scale lies.
+        for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected, QIcon.Mode.Active):
+            icon.addPixmap(tile, mode)
+        self._items[name].setIcon(icon)
+        message = shown.message
+        self._items[name].setToolTip(f"{message.label}: {message.low:g} to {message.high:g} {message.unit}".rstrip())
+        self._drawn[name] = shown
+
+    def _tell(self) -> None:
+        names = [name for name, item in self._items.items() if item.isSelected()]
+        if names:
+            self.chosen.emit(names)
+
+
+def _tile(shown: Shown[MapPublished]) -> QPixmap:
+    message = shown.message
+    picture = coloured(shown.arrays["value"], low=message.low, high=message.high, colormap=message.colormap)
+    # Rows of a picture go down, y of a map goes up.
+    image = image_from_rgba(picture[::-1]).scaled(TILE, TILE, Qt.AspectRatioMode.KeepAspectRatio)
+    tile = QPixmap(TILE, TILE)
+    tile.fill(Qt.GlobalColor.white)
+    painter = QPainter(tile)
+    painter.drawImage((TILE - image.width()) // 2, (TILE - image.height()) // 2, image)
+    painter.end()
+    return tile

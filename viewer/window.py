@@ -1,0 +1,199 @@
+"""The window: lays the panels around napari's canvas and lets one timer bring them up to date.
+
+The timer empties the mailbox, hands the entries to the session and asks each panel whose topic has changed to draw. A panel
+that fails says so in the header and stops nobody. Closing the window stops the timer and the receiver before napari ends.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from operando.bus import Entry
+from viewer.freshness import freshness
+from viewer.gallery import Gallery
+from viewer.header import Header
+from viewer.layers import MapLayers
+from viewer.mailbox import Receiver
+from viewer.panels import FramePanel, Panel, PatternPanel, SinogramPanel
+from viewer.session import Session, Topic
+from viewer.strip import StripChart
+from viewer.words import map_words
+
+if TYPE_CHECKING:
+    import napari
+
+logger = structlog.get_logger(__name__)
+
+TICK_MS = 50
+PLOT_S = 0.2
+"""Least time between two drawings of a plot: five a second look live, more would starve the maps on software OpenGL."""
+SETTLE_S = 1.0
+"""Time after the first maps in which the window still finds its layout; the view is fitted again at its end."""
+
+
+class Monitor(QObject):
+    """Everything that operando adds to a napari viewer.
+
+    Parameters
+    ----------
+    viewer
+        A napari viewer with a window.
+    receiver
+        Where entries come from; None shows what :meth:`feed` is given, for instance from a file.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self, viewer: "napari.Viewer", receiver: Receiver | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self.session = Session()
+        self.viewer = viewer
+        self.receiver = receiver
+        self.on_tick: Callable[[], None] = lambda: None
+        self.is_closed = False
+        self._clock = clock
+        self._seen: dict[str, dict[Topic, int]] = {}
+        self._drawn_s: dict[str, float] = {}
+        self._fit_at_s: float | None = None
+        self.changed_s = clock()
+        """When a map, a sinogram or a pattern last changed."""
+        self.layers = MapLayers(viewer)
+        self.header, self.gallery, self.strip = Header(), Gallery(), StripChart()
+        self.sinogram, self.frame, self.pattern = SinogramPanel(), FramePanel(), PatternPanel()
+        self.panels: list[Panel] = [self.header, self.gallery, self.strip, self.sinogram, self.frame, self.pattern]
+        self._window = self._lay_out()
+        self.gallery.chosen.connect(self.layers.choose)
+        viewer.mouse_move_callbacks.append(self._on_mouse)
+        self._window.installEventFilter(self)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.tick)
+        self._timer.start(TICK_MS)
+
+    def feed(self, entries: list[Entry]) -> None:
+        """Take up entries that did not come through the receiver."""
+        for entry in entries:
+            self.session.apply(entry)
+
+    def tick(self) -> None:
+        """Bring the window up to date: called by the timer."""
+        if self.is_closed:
+            return
+        self._contained("window", self._update)
+        self.on_tick()
+
+    def draw_all(self) -> None:
+        """Draw every panel now, whatever its turn."""
+        self._drawn_s.clear()
+        self._seen.clear()
+        self.tick()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what is shown has not changed for so long that a picture of it will be whole."""
+        now = self._clock()
+        return bool(self.session.tomogram.maps) and now - self.changed_s > SETTLE_S and self._fit_at_s is None
+
+    def close(self) -> None:
+        """Stop the timer, the receiver and all callbacks; the window itself stays to napari."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._timer.stop()
+        self._window.removeEventFilter(self)
+        if self._on_mouse in self.viewer.mouse_move_callbacks:
+            self.viewer.mouse_move_callbacks.remove(self._on_mouse)
+        if self.receiver is not None:
+            self.receiver.close()
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
+        """See the window close before napari takes it down."""
+        if watched is self._window and event.type() == QEvent.Type.Close:
+            self.close()
+        return False
+
+    def _lay_out(self) -> QMainWindow:
+        add = self.viewer.window.add_dock_widget
+        docks = {
+            "header": add(self.header, name="operando", area="top", add_vertical_stretch=False),
+            "gallery": add(self.gallery, name="maps", area="left", add_vertical_stretch=False),
+            "frame": add(self.frame, name="last frame", area="right", add_vertical_stretch=False),
+            "sinogram": add(self.sinogram, name="sinogram", area="right", add_vertical_stretch=False),
+            "strip": add(self.strip, name="cell", area="bottom", add_vertical_stretch=False),
+            "pattern": add(self.pattern, name="mean pattern", area="bottom", add_vertical_stretch=False),
+        }
+        window: QMainWindow = docks["header"].window()
+        window.splitDockWidget(docks["frame"], docks["sinogram"], Qt.Orientation.Vertical)
+        window.splitDockWidget(docks["strip"], docks["pattern"], Qt.Orientation.Horizontal)
+        for dock in window.findChildren(QDockWidget):
+            if dock not in docks.values() and window.dockWidgetArea(dock) == Qt.DockWidgetArea.LeftDockWidgetArea:
+                window.tabifyDockWidget(docks["gallery"], dock)
+        docks["gallery"].raise_()
+        docks["header"].setTitleBarWidget(QWidget())
+        window.resizeDocks([docks["gallery"], docks["frame"]], [330, 440], Qt.Orientation.Horizontal)
+        window.resizeDocks([docks["frame"], docks["sinogram"]], [340, 240], Qt.Orientation.Vertical)
+        window.resizeDocks([docks["strip"], docks["pattern"]], [800, 900], Qt.Orientation.Horizontal)
+        window.resizeDocks([docks["strip"], docks["pattern"]], [265, 265], Qt.Orientation.Vertical)
+        return window
+
+    def _update(self) -> None:
+        if self.receiver is not None:
+            post = self.receiver.mailbox.empty()
+            if post.is_void:
+                self.session.void()
+            self.feed(post.entries)
+        if self._has_changed("map", ("maps", "sinogram", "pattern")):
+            self._contained("map", self._sync_maps)
+        self._fit_if_due()
+        for panel in self.panels:
+            self._draw_if_due(panel)
+        link = self.receiver.link if self.receiver is not None else None
+        self.header.show_freshness(freshness(self.session, link))
+        self.header.show_notices(self.session, link)
+
+    def _sync_maps(self) -> None:
+        self.changed_s = self._clock()
+        if self.layers.sync(self.session):
+            self.viewer.reset_view()
+            self._fit_at_s = self.changed_s + SETTLE_S
+        messages = [shown.message for shown in self.session.tomogram.maps.values()]
+        newest = max(messages, key=lambda message: message.revision, default=None)
+        self.layers.set_text(map_words(newest) if newest is not None else "")
+
+    def _fit_if_due(self) -> None:
+        if self._fit_at_s is not None and self._clock() >= self._fit_at_s:
+            self._fit_at_s = None
+            self.viewer.reset_view()
+
+    def _draw_if_due(self, panel: Panel) -> None:
+        now = self._clock()
+        if now - self._drawn_s.get(panel.name, -PLOT_S) < PLOT_S or not self._has_changed(panel.name, panel.topics):
+            return
+        self._drawn_s[panel.name] = now
+        self._contained(panel.name, lambda: panel.show_session(self.session))
+
+    def _has_changed(self, name: str, topics: tuple[Topic, ...]) -> bool:
+        counts = {topic: self.session.changes[topic] for topic in topics}
+        if self._seen.get(name) == counts:
+            return False
+        self._seen[name] = counts
+        return True
+
+    def _contained(self, name: str, draw: Callable[[], None]) -> None:
+        try:
+            draw()
+        except Exception as fault:  # The one place where a fault of drawing is held: the other panels go on.
+            logger.exception("panel cannot draw", panel=name)
+            self.header.note_fault(name, f"{type(fault).__name__}: {fault}")
+        else:
+            self.header.note_fault(name, None)
+
+    def _on_mouse(self, viewer: "napari.Viewer", event: Any) -> None:
+        names = [name for name in self.layers.names if self.layers.layer(name).visible]
+        texts = [self.session.voxel_text(name, x_mm=event.position[-1], y_mm=event.position[-2]) for name in names]
+        self.gallery.read_out("\n".join(text for text in texts if text))

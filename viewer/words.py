@@ -1,0 +1,86 @@
+"""What the window says in words: each line from the session alone, so that it can be read in a test without a window."""
+
+from typing import NamedTuple
+
+from operando.messages import MapPublished, Notice
+from viewer.freshness import duration
+from viewer.session import Session
+
+CELL_STALE_S = 10.0
+"""A reading of the cell that is older is called old; the cycler or its bridge is silent then."""
+
+
+class Words(NamedTuple):
+    """A value for the eye and, smaller, what goes with it."""
+
+    main: str
+    small: str = ""
+
+
+def run_words(session: Session) -> Words:
+    """Say which run it is, of what, and by which estimator its maps were made."""
+    started = session.tomogram.started
+    estimators = {shown.message.estimator for shown in session.tomogram.maps.values()}
+    parts = [started.sample, started.cell] if started is not None else []
+    return Words(session.tomogram.run or "no run yet", " · ".join([part for part in [*parts, *sorted(estimators)] if part]))
+
+
+def progress_words(session: Session) -> Words:
+    """Say how far the scan is."""
+    progress = session.tomogram.progress
+    if progress is None:
+        return Words("–")
+    n_again = progress.attempts - progress.lines_done
+    again = f" · {n_again} flown again" if n_again > 0 and session.is_over else ""
+    left = "time left unknown" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
+    return Words(
+        f"{progress.lines_done} / {progress.lines_expected} lines", (progress.state if session.is_over else left) + again
+    )
+
+
+def cell_words(session: Session) -> Words:
+    """Say how the cell is and how old that is; what the source does not give stays a dash."""
+    cell, age_s = session.cell, session.cell_age_s
+    if cell is None or age_s is None:
+        return Words("–", "no reading yet")
+    main = f"{_number(cell.voltage_v, '.3f')} V   {_number(cell.current_a, '+.2f')} A"
+    parts = [
+        cell.step,
+        "" if cell.charge_ah is None else f"{cell.charge_ah:.3f} Ah",
+        "" if cell.temperature_c is None else f"{cell.temperature_c:.1f} °C",
+        f"{duration(age_s)} old" if age_s > CELL_STALE_S and not session.is_over else "",
+    ]
+    return Words(main, " · ".join(part for part in parts if part))
+
+
+def frames_words(session: Session) -> Words:
+    """Say what became of the frames: received, missing, doubled, rejected."""
+    status, progress = session.status, session.tomogram.progress
+    if status is None:
+        if progress is None:
+            return Words("–")
+        return Words(f"{progress.frames_received} of {progress.frames_expected}", f"{progress.frames_missing} missing")
+    small = [f"{status.frames_missing} missing", f"{status.frames_duplicated} doubled"]
+    small += [f"{sum(status.frames_rejected.values())} rejected"]
+    small += [f"queue {status.queue_depth}/{status.queue_capacity}"] if 4 * status.queue_depth > status.queue_capacity else []
+    return Words(f"{status.frames_received} frames   {status.frames_per_s:.0f}/s", " · ".join(small))
+
+
+def map_words(message: MapPublished) -> str:
+    """Say, for the corner of a map, how complete it is and how the cell was meanwhile."""
+    share = message.n_lines / message.n_lines_expected if message.n_lines_expected else 0.0
+    parts = ["complete" if share >= 1 else f"partial {100 * share:.0f} %"]
+    if message.cell is not None and message.cell.voltage_v is not None:
+        parts.append(f"{message.cell.voltage_v:.3f} V")
+    if message.cell is not None and message.cell.charge_ah is not None:
+        parts.append(f"{message.cell.charge_ah:.3f} Ah")
+    return "   ".join(parts)
+
+
+def notice_words(notice: Notice) -> str:
+    """Say a notice with its origin."""
+    return f"{notice.origin}: {notice.text}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
