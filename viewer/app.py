@@ -58,8 +58,8 @@ def view(
     """
     if (address is None) == (file is None):
         raise MissingInputError("give either the address of a running analysis or a scan.nxs, not both")
-    if address is not None and not _ADDRESS.fullmatch(address):
-        raise ServiceError(f"{address!r} is not an address: write it like tcp://127.0.0.1:24103")
+    if address is not None:
+        check_address(address)
     entries = []
     if file is not None:
         from viewer.replay import entries_from_archive
@@ -80,6 +80,19 @@ def view(
     if director.fault is not None:
         raise director.fault
     return 0
+
+
+def check_address(address: str) -> str:
+    """Give an address back if it is one.
+
+    Raises
+    ------
+    ServiceError
+        If no feed can be served there.
+    """
+    if not _ADDRESS.fullmatch(address):
+        raise ServiceError(f"{address!r} is not an address: write it like tcp://127.0.0.1:24103")
+    return address
 
 
 def open_window(address: str | None) -> "Monitor":
@@ -151,6 +164,12 @@ class Director:
 @contextmanager
 def _isolated_settings() -> Iterator[None]:
     """Let napari keep its settings in a folder that goes away: a monitor neither reads nor changes those of the user."""
+    before = os.environ.get("NAPARI_CONFIG")
     with tempfile.TemporaryDirectory(prefix="operando-napari-") as folder:
-        os.environ.setdefault("NAPARI_CONFIG", str(Path(folder) / "settings.yaml"))
-        yield
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        try:
+            yield
+        finally:
+            os.environ.pop("NAPARI_CONFIG")
+            if before is not None:
+                os.environ["NAPARI_CONFIG"] = before

@@ -46,7 +46,7 @@ def freshness(session: Session, link: Link | None) -> Freshness:
     if progress is not None and session.is_over:
         return Freshness(level=Level.STALE if progress.state == "failed" else Level.ENDED, text=f"scan {progress.state}")
     if link is None:
-        return Freshness(level=Level.ENDED, text="from a file")
+        return Freshness(level=Level.ENDED, text="file of an unfinished scan")
     if progress is None or progress.state == "waiting" or age_s is None:
         return Freshness(level=Level.WAITING, text="connected, no data yet")
     if age_s < AMBER_S:

@@ -9,7 +9,7 @@ from viewer.colormaps import coloured
 from viewer.session import Session, Shown, Topic
 from viewer.style import INK, image_from_rgba
 
-TILE = 88
+TILE = 90
 """Edge of a tile in screen pixels: three columns beside the large map."""
 
 _STYLE = f"""
@@ -35,7 +35,7 @@ class Gallery(QWidget):
         self._list = QListWidget()
         self._list.setViewMode(QListView.ViewMode.IconMode)
         self._list.setIconSize(QSize(TILE, TILE))
-        self._list.setGridSize(QSize(TILE + 14, TILE + 30))
+        self._list.setGridSize(QSize(TILE + 12, TILE + 44))
         self._list.setResizeMode(QListView.ResizeMode.Adjust)
         self._list.setMovement(QListView.Movement.Static)
         self._list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -63,6 +63,11 @@ class Gallery(QWidget):
         if self._items and not self._list.selectedItems():
             next(iter(self._items.values())).setSelected(True)
 
+    def choose(self, names: list[str]) -> None:
+        """Choose maps as if the user had clicked on them."""
+        for name, item in self._items.items():
+            item.setSelected(name in names)
+
     def read_out(self, text: str) -> None:
         """Write what lies under the mouse."""
         if self._readout.text() != text:
@@ -75,7 +80,7 @@ class Gallery(QWidget):
 
     def _draw(self, name: str, shown: Shown[MapPublished]) -> None:
         if name not in self._items:
-            item = QListWidgetItem(shown.message.label)
+            item = QListWidgetItem(_caption(shown.message))
             item.setData(Qt.ItemDataRole.UserRole, name)
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
             self._items[name] = item
@@ -85,14 +90,17 @@ class Gallery(QWidget):
         for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected, QIcon.Mode.Active):
             icon.addPixmap(tile, mode)
         self._items[name].setIcon(icon)
-        message = shown.message
-        self._items[name].setToolTip(f"{message.label}: {message.low:g} to {message.high:g} {message.unit}".rstrip())
+        self._items[name].setToolTip(_caption(shown.message))
         self._drawn[name] = shown
 
     def _tell(self) -> None:
         names = [name for name, item in self._items.items() if item.isSelected()]
         if names:
             self.chosen.emit(names)
+
+
+def _caption(message: MapPublished) -> str:
+    return f"{message.label}\n{message.low:g} – {message.high:g} {message.unit}".rstrip()
 
 
 def _tile(shown: Shown[MapPublished]) -> QPixmap:

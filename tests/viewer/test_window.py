@@ -1,0 +1,176 @@
+"""Real windows on a real screen, judged by what can be seen in them."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from qtpy.QtGui import QImage
+
+from operando.bus import FeedServer
+from viewer.app import open_window, view
+from viewer.freshness import Level
+from viewer.snapshot import picture_of
+from viewer.window import Monitor
+
+N = 61
+PIXEL_MM = 0.08
+
+
+@pytest.fixture
+def window(screen, qtbot, phantom) -> Iterator[Monitor]:
+    monitor = open_window(phantom.address)
+    yield monitor
+    monitor.viewer.close()
+
+
+def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 12) -> float:
+    """Part of the pixels that have a colour."""
+    distance = np.abs(picture[..., :3].astype(int) - colour).max(axis=-1)
+    return float((distance <= tolerance).mean())
+
+
+def rows_of(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.intp]:
+    distance = np.abs(picture[..., :3].astype(int) - colour).max(axis=-1)
+    return np.nonzero(distance <= 12)[0]
+
+
+def blocks() -> NDArray[np.float32]:
+    """Half of the slice: a quarter LiC6 where y is high, a quarter C6 where y is low, NaN on the other side of x."""
+    value = np.full((N, N), np.nan, np.float32)
+    value[: N // 2, : N // 2] = 0.0
+    value[N // 2 :, : N // 2] = 1.0
+    return value
+
+
+def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing_is(window, phantom, qtbot):
+    phantom.start()
+    phantom.map("x_lithium", blocks(), label="x in LixC6", colormap="lixc6", n_lines=30)
+    qtbot.waitUntil(lambda: window.is_settled, timeout=10_000)
+    layer = window.layers.layer("x_lithium")
+    layer.colorbar.visible = False
+    picture = picture_of(window.viewer)
+    canvas = np.asarray(window.viewer.screenshot(canvas_only=True, flash=False))
+    assert picture.shape[:2] == (1000, 1700)
+    assert 0.1 < share(canvas, (0, 0, 0)) < 0.3
+    assert 0.1 < share(canvas, (255, 0, 0)) < 0.3
+    assert share(canvas, (255, 255, 255)) > 0.4
+    assert rows_of(canvas, (255, 0, 0)).mean() < rows_of(canvas, (0, 0, 0)).mean()
+    corner = canvas[-60:, :200]
+    assert (corner[..., :3] < 128).any(), "the text 'partial 62 %' is missing"
+
+    position = (1.0, -0.8)
+    row, column = (round((p + PIXEL_MM * 30) / PIXEL_MM) for p in position)
+    assert layer.get_value(position, world=True) == blocks()[row, column] == 1.0
+
+    layer.contrast_limits = (0.2, 0.9)
+    window.viewer.scene.camera.zoom *= 1.5
+    zoom = window.viewer.scene.camera.zoom
+    phantom.map("x_lithium", blocks()[::-1].copy(), label="x in LixC6", colormap="lixc6", revision=2)
+    qtbot.waitUntil(lambda: bool(layer.data[0, 0] == 1.0), timeout=5000)
+    assert window.layers.layer("x_lithium") is layer
+    assert layer.contrast_limits == [0.2, 0.9]
+    assert window.viewer.scene.camera.zoom == zoom
+
+
+def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(window, phantom, qtbot):
+    phantom.everything()
+    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=10_000)
+    chips = {caption: chip.text for caption, chip in window.header.chips.items()}
+    assert "30 / 48 lines" in chips["scan"]
+    assert "V" in chips["cell"]
+    assert "1827 frames" in chips["detector"]
+    assert "3 missing · 1 doubled · 2 rejected" in chips["detector"]
+    assert "live: phase amounts" in chips["run"]
+    assert "images 412 to 414" in window.header.notices
+    times, volts = window.strip.curve("voltage")
+    assert len(times) == 600
+    assert volts[0] == pytest.approx(3.55)
+    assert window.layers.names[0] == "x_lithium"
+    assert [layer.visible for layer in window.viewer.layers].count(True) == 1
+
+    x = phantom.store.since(0, limit=10_000)
+    message = next(entry for entry in x if entry.key == "map/run-0001/x_lithium")
+    phantom.store.append(message.message, key="map/run-0001/x_lithium", arrays={"value": np.zeros(3, "f4")})
+    qtbot.waitUntil(lambda: "1 messages refused" in window.header.notices, timeout=5000)
+
+    lost_s = time.monotonic()
+    phantom.server.close()
+    qtbot.waitUntil(lambda: window.header.pill.level is Level.STALE, timeout=5000)
+    assert "source lost" in window.header.pill.text
+    assert time.monotonic() - lost_s < 4  # The window says it after two; a busy machine may be late.
+    phantom.server = FeedServer(phantom.store, phantom.address)
+    phantom.frame(image_id=2)
+    qtbot.waitUntil(lambda: window.header.pill.level is Level.FRESH, timeout=10_000)
+
+
+def test_a_panel_that_fails_says_so_and_stops_no_other(window, phantom, qtbot):
+    def fail(session: object) -> None:
+        raise ZeroDivisionError("no scale")
+
+    window.sinogram.show_session = fail
+    phantom.everything()
+    qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=10_000)
+    qtbot.waitUntil(lambda: bool(window.layers.names) and window.strip.cursor_s is not None, timeout=5000)
+
+
+def test_the_maps_that_are_chosen_stand_side_by_side_and_the_mouse_reads_them(window, phantom, qtbot):
+    phantom.everything()
+    qtbot.waitUntil(lambda: window.is_settled, timeout=10_000)
+    window.gallery.choose(["x_lithium", "weight_LiC6"])
+    assert window.viewer.canvas.grid.actual_shape(window.viewer.layers) == (1, 2)
+    for callback in window.viewer.mouse_move_callbacks:
+        callback(window.viewer, _MouseAt(y=1.0, x=0.5))
+    assert "x in LixC6 at x 0.50 mm, y 1.00 mm: " in window.gallery.readout
+    assert "± 0.03" in window.gallery.readout
+    phantom.run = "run-0002"
+    phantom.start()
+    qtbot.waitUntil(lambda: window.session.tomogram.run == "run-0002", timeout=5000)
+    qtbot.waitUntil(lambda: bool(np.isnan(window.layers.layer("x_lithium").data).all()), timeout=5000)
+
+
+class _MouseAt:
+    def __init__(self, *, y: float, x: float) -> None:
+        self.position = (y, x)
+
+
+def test_nothing_is_left_running_when_the_window_is_closed(screen, qtbot):
+    before = set(threading.enumerate())
+    monitor = open_window("tcp://127.0.0.1:1")
+    qtbot.waitUntil(lambda: monitor.header.pill is not None, timeout=5000)
+    assert monitor.header.pill.text.startswith("waiting for tcp://127.0.0.1:1, since")
+    monitor.viewer.close()
+    assert monitor.is_closed
+    qtbot.waitUntil(
+        lambda: not {t for t in threading.enumerate() if t not in before and t.name.startswith("viewer")}, timeout=5000
+    )
+    ticks: list[None] = []
+    monitor.on_tick = lambda: ticks.append(None)
+    qtbot.wait(150)
+    assert ticks == []
+
+
+@pytest.mark.parametrize("end", ["finished", "stopped"])
+def test_the_picture_that_is_left_behind_shows_the_final_maps(screen, qtbot, phantom, tmp_path, end):
+    picture_path, stop = tmp_path / "monitor.png", threading.Event()
+    phantom.everything(share=1.0, state="finished" if end == "finished" else "scanning")
+    threads = [threading.Timer(4.0, stop.set)] if end == "stopped" else []
+    for thread in threads:
+        thread.start()
+    assert view(phantom.address, None, snapshot=picture_path, stop=stop, wait_for_end=True) == 0
+    for thread in threads:
+        thread.join()
+    picture = read_png(picture_path)
+    assert picture.shape[:2] == (1000, 1700)
+    middle = picture[150:650, 400:1200]
+    assert share(middle, (255, 0, 0), tolerance=40) > 0.01, "no LiC6 is seen"
+    assert share(middle, (0, 0, 0), tolerance=40) > 0.01, "no C6 is seen"
+
+
+def read_png(path: object) -> NDArray[np.uint8]:
+    image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGBA8888)
+    bits = image.constBits()
+    bits.setsize(image.sizeInBytes())
+    return np.frombuffer(bits, np.uint8).reshape(image.height(), image.width(), 4).copy()
