@@ -1,0 +1,255 @@
+"""The analysis process: follows journal and reduction, takes up line files, gives maps to the archive and to the results feed.
+
+:class:`Analysis` holds no socket and no clock of its own; :func:`serve` gives it both. Everything that it knows can be had
+again from the journal and the line files, so it may die at any moment and comes back with the same maps.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from numpy.typing import NDArray
+
+from operando.bus import FeedClient, FeedServer, MemoryStore, Store
+from operando.errors import DataError
+from operando.messages import (
+    CellReading,
+    FramePreview,
+    LineAborted,
+    LineFlown,
+    LineWritten,
+    Message,
+    Notice,
+    RunStarted,
+    RunStopped,
+    StreamStatus,
+)
+from operando.profile import Profile
+from operando.scan import LineKey
+from streaming.archive import run_of_archive, write_scan
+from streaming.channels import PatternModel, make_pattern_model
+from streaming.line_shelf import LineShelf
+from streaming.publish import publish_progress, publish_result
+from streaming.run_state import RunState
+from streaming.tomogram import Tomogram
+
+logger = structlog.get_logger(__name__)
+
+PUBLISH_INTERVAL_S = 1 / 3
+"""Maps come at most this often: faster shows nothing that eyes see and takes time from the lines of a catch-up."""
+_POLL_S = 0.02
+_MANY_ENTRIES = 1000
+"""Entries at once that are the middle of a long journal, not its end."""
+_KEYS = {StreamStatus: "status", FramePreview: "frame"}
+
+
+def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
+    """Analyse line files and serve the results feed until told to stop.
+
+    Parameters
+    ----------
+    profile
+        Phases, settings and addresses.
+    out
+        The folder of the beamtime: line files are read below it, ``scan.nxs`` is written there.
+    ready
+        Called once, when results are served.
+    stop
+        Ends the work; what has been taken up is still published and archived.
+
+    Raises
+    ------
+    ProfileError, MissingInputError
+        If a phase or the geometry cannot be read.
+    ServiceError
+        If the feed's port is taken.
+    """
+    model = make_pattern_model(profile)
+    store = MemoryStore()
+    analysis = Analysis(profile, model, out=out, store=store, clock=time.monotonic, wall_clock=time.time)
+    addresses = profile.addresses
+    with (
+        FeedServer(store, addresses.results),
+        FeedClient(addresses.journal) as journal,
+        FeedClient(addresses.reduction) as reduction,
+    ):
+        logger.info("analysing", journal=addresses.journal, reduction=addresses.reduction)
+        ready()
+        while not stop.is_set():
+            heard = [*journal.poll(_POLL_S), *reduction.poll(_POLL_S)]
+            for entry in heard:
+                analysis.hear(entry.message, entry.arrays)
+            # A long journal comes in parts: only its end says which run is on.
+            if len(heard) < _MANY_ENTRIES:
+                analysis.work()
+        analysis.finish()
+
+
+class Analysis:
+    """What the process knows; used from one thread.
+
+    Parameters
+    ----------
+    profile
+        Phases and settings.
+    model
+        The profile's pattern model.
+    out
+        The folder of the beamtime.
+    store
+        The results feed.
+    clock
+        Monotonic seconds.
+    wall_clock
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        model: PatternModel,
+        *,
+        out: Path,
+        store: Store,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._profile, self._model, self._out, self._store = profile, model, out, store
+        self._clock, self._wall_clock = clock, wall_clock
+        self._run: RunStarted | None = None
+        self._tomogram: Tomogram | None = None
+        self._shelf = LineShelf("", out / "lines")
+        self._state = RunState(clock=clock)
+        self._pending: dict[LineKey, None] = {}
+        self._written: dict[LineKey, Path] = {}
+        self._aborted: set[LineKey] = set()
+        self._latest_cell: CellReading | None = None
+        self._revision = 0
+        self._shown_state = ""
+        self._is_dirty = False
+        self._published_at = float("-inf")
+
+    def hear(self, message: Message, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up a message of either feed; those that came before change nothing."""
+        match message:
+            case RunStarted():
+                self._start(message)
+            case LineWritten():
+                key = LineKey(run=message.run, line=message.line, attempt=message.attempt)
+                self._written[key] = Path(message.path)
+                self._pending[key] = None
+            case LineAborted():
+                self._aborted.add(LineKey(run=message.run, line=message.line, attempt=message.attempt))
+                self._hear_of_run(message.run, message)
+            case LineFlown() | RunStopped():
+                self._hear_of_run(message.run, message)
+            case CellReading():
+                if self._latest_cell is None or message.time_s > self._latest_cell.time_s:
+                    self._latest_cell = message
+                    self._store.append(message)
+            case Notice():
+                self._store.append(message)
+            case StreamStatus() | FramePreview():
+                self._store.append(message, key=_KEYS[type(message)], arrays=arrays)
+
+    def work(self) -> None:
+        """Take up one line that is waiting, and publish what is due."""
+        if self._run is None:
+            return
+        if self._tomogram is None:
+            self._open(self._run)
+        key = next((key for key in self._pending if key.run == self._run.run), None)
+        if key is not None:
+            del self._pending[key]
+            self._take_up(key)
+        is_due = self._clock() - self._published_at >= PUBLISH_INTERVAL_S
+        if (self._is_dirty and is_due) or self._state.state != self._shown_state:
+            self._publish()
+
+    def finish(self) -> None:
+        """Take up all that is waiting and publish it."""
+        while self._run is not None and any(key.run == self._run.run for key in self._pending):
+            self.work()
+        if self._is_dirty:
+            self._publish()
+
+    def _start(self, run: RunStarted) -> None:
+        if run == self._run:
+            return
+        self._run, self._tomogram = run, None
+        self._state = RunState(clock=self._clock)
+        self._shown_state = ""
+        self._store.append(run)
+
+    def _hear_of_run(self, run: str, message: Message) -> None:
+        if self._run is None or run != self._run.run:
+            return
+        self._state.hear(message)
+        if isinstance(message, LineAborted) and self._tomogram is not None:
+            self._tomogram.abort(line=message.line, attempt=message.attempt)
+            self._is_dirty = True
+
+    def _open(self, run: RunStarted) -> None:
+        """Begin a run, with the lines that are already there."""
+        self._keep_archive_of_other_run(run)
+        self._shelf = LineShelf(run.run, self._out / "lines")
+        self._tomogram = Tomogram(profile=self._profile, model=self._model, run=run, read_again=self._shelf)
+        for key in self._aborted:
+            if key.run == run.run:
+                self._tomogram.abort(line=key.line, attempt=key.attempt)
+        found = self._shelf.scan()
+        self._pending = {**dict.fromkeys(found), **self._pending}
+        logger.info("run opened", run=run.run, lines=len(run.angles_deg), found=len(found))
+
+    def _take_up(self, key: LineKey) -> None:
+        if self._tomogram is None or self._tomogram.has(key):
+            return
+        if key in self._written:
+            self._shelf.note(key, self._written[key])
+        try:
+            self._tomogram.add(self._shelf(key))
+        except (DataError, OSError) as wrong:
+            logger.warning("line refused", line=key.line, attempt=key.attempt, reason=str(wrong))
+            self._notice(f"line {key.line}, attempt {key.attempt} is not in the maps: {wrong}")
+        self._state.take_up(line=key.line, attempt=key.attempt)
+        self._is_dirty = True
+
+    def _publish(self) -> None:
+        if self._run is None or self._tomogram is None:
+            return
+        state, now_s = self._state.state, self._wall_clock()
+        if state != "scanning" and self._state.missing:
+            self._notice(f"the run is over, but these lines (line, attempt) never came: {self._state.missing[:20]}")
+        result = self._tomogram.result()
+        archive = self._out / "scan.nxs"
+        if result is not None:
+            self._revision += 1
+            publish_result(
+                self._store,
+                result,
+                run=self._run,
+                model=self._model,
+                revision=self._revision,
+                latest_cell=self._latest_cell,
+                time_s=now_s,
+            )
+            files = [self._shelf.path(record.key) for record in result.records]
+            write_scan(archive, result, run=self._run, profile=self._profile, q=self._model.q, line_files=files, state=state)
+        attempts = self._tomogram.n_attempts
+        publish_progress(
+            self._store, result, run=self._run, state=state, attempts=attempts, archive=str(archive), time_s=self._wall_clock()
+        )
+        self._shown_state, self._is_dirty, self._published_at = state, False, self._clock()
+
+    def _keep_archive_of_other_run(self, run: RunStarted) -> None:
+        """Set the archive of an earlier run aside under its run's name; its line files stay where they are."""
+        archive = self._out / "scan.nxs"
+        other = run_of_archive(archive)
+        if other is not None and other != run.run:
+            archive.replace(archive.with_name(f"scan-{LineShelf(other, self._out / 'lines').folder.name}.nxs"))
+
+    def _notice(self, text: str) -> None:
+        self._store.append(Notice(level="warning", origin="analyse", text=text[:4000], time_s=self._wall_clock()))

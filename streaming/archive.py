@@ -1,0 +1,241 @@
+"""The archive of a run: receives the newest result, gives ``scan.nxs``, whole at any moment.
+
+A NeXus file that opens on the map of x in LixC6. The maps are inside; the patterns are seen through virtual datasets on the
+line files beside it, by relative paths, so that the folder can be moved as one. After each line the file is written anew and
+put in place of the old one: a reader has the one or the other, and no lock is needed.
+"""
+
+import datetime
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from operando import __version__
+from operando.messages import RunStarted
+from operando.profile import Profile
+from streaming.line_file import replace_file
+from streaming.maps import ESTIMATOR, REASONS, Map
+from streaming.record import LineRecord
+from streaming.tomogram import Result
+
+FORMAT = "operando-scan"
+SCHEMA = 1
+
+
+def write_scan(
+    path: Path,
+    result: Result,
+    *,
+    run: RunStarted,
+    profile: Profile,
+    q: NDArray[np.float64],
+    line_files: Sequence[Path],
+    state: str,
+) -> None:
+    """Write the archive of a run, durably and atomically.
+
+    Parameters
+    ----------
+    path
+        The file; line files lie below its folder.
+    result
+        What is known now.
+    run
+        The run's plan.
+    profile
+        Kept in the file, as JSON.
+    q
+        Bin centres of the patterns, shape (n_radial,), 1/angstrom.
+    line_files
+        The file of each of ``result.records``, in their order.
+    state
+        State of the run in a word.
+    """
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs.update({"NX_class": "NXroot", "default": "entry", "format": FORMAT, "schema": SCHEMA})
+        entry = _group(file, "entry", "NXentry", default=result.maps[0].name)
+        _write_run(entry, run, result, state)
+        for one in result.maps:
+            _write_map(entry, one, result)
+        _write_amounts(entry, result, [phase.name for phase in profile.phases])
+        _write_sinogram(entry, result, run)
+        _write_pattern(entry, result, q)
+        _write_lines(entry, result.records)
+        _write_cell(entry, result.records)
+        _write_raw(entry, result.records, line_files, path.parent, run=run, q=q)
+        process = _group(entry, "process", "NXprocess")
+        process["program"], process["version"] = "operando", __version__
+        process["profile"] = json.dumps(profile.model_dump(mode="json"))
+    replace_file(path, buffer.getvalue())
+
+
+def run_of_archive(path: Path) -> str | None:
+    """Give the run that an archive belongs to; None if there is no such file or it is not one."""
+    try:
+        with h5py.File(path, "r") as file:
+            run = file["entry/run"][()]
+    except (OSError, KeyError):
+        return None
+    return run.decode() if isinstance(run, bytes) else str(run)
+
+
+def _write_run(entry: Any, run: RunStarted, result: Result, state: str) -> None:
+    entry["title"] = f"x in LixC6, run {run.run}"
+    entry["run"] = run.run
+    entry["plan"] = run.plan
+    entry["state"] = state
+    entry["start_time"] = _iso(run.time_s)
+    if result.records:
+        entry["end_time"] = _iso(max(record.end_s for record in result.records))
+    entry["metadata"] = json.dumps(run.metadata)
+    entry["geometry_sha256"] = result.records[0].geometry_sha256 if result.records else run.geometry_sha256
+    _put(entry, "run_started", run.time_s, "s")
+    _put(entry, "n_lines", len(result.records), "")
+    _put(entry, "n_lines_expected", len(run.angles_deg), "")
+    _put(entry, "rotation_centre", result.centre_mm, "mm")
+    if result.estimated_centre_mm is not None and result.centre_sigma_mm is not None:
+        _put(entry, "rotation_centre_estimated", result.estimated_centre_mm, "mm")
+        _put(entry, "rotation_centre_errors", result.centre_sigma_mm, "mm")
+    sample = _group(entry, "sample", "NXsample")
+    sample["name"], sample["description"] = run.sample or "sample", run.cell
+
+
+def _write_map(entry: Any, one: Map, result: Result) -> None:
+    group = _group(entry, one.name, "NXdata", signal="value", axes=["y", "x"])
+    group.attrs.update(
+        {
+            "title": f"{one.label}, {one.unit}" if one.unit else one.label,
+            "label": one.label,
+            "colormap": one.colormap,
+            "low": one.low,
+            "high": one.high,
+            "estimator": ESTIMATOR,
+        }
+    )
+    _write_axes(group, result)
+    value = _put(group, "value", one.value, one.unit)
+    value.attrs["long_name"] = group.attrs["title"]
+    _put(group, "value_errors", one.sigma, one.unit)
+    reason = _put(group, "reason", one.reason, "")
+    reason.attrs["meaning"] = json.dumps(REASONS)
+
+
+def _write_axes(group: Any, result: Result) -> None:
+    for name in ("y", "x"):
+        axis = _put(group, name, result.axis_mm, "mm")
+        axis.attrs["long_name"] = f"{name} from the rotation axis (mm)"
+
+
+def _write_amounts(entry: Any, result: Result, names: list[str]) -> None:
+    group = _group(entry, "amounts", "NXdata", signal="amounts", axes=["phase", "y", "x"])
+    group.attrs["title"] = "mass density of each phase, one unknown unit"
+    _write_axes(group, result)
+    group["phase"] = np.arange(len(names))
+    group["phase_name"] = names
+    _put(group, "amounts", np.moveaxis(result.amounts.phases, -1, 0).astype(np.float32), "")
+    sigma = np.sqrt(np.einsum("...ii->...i", result.amounts.covariance))
+    _put(group, "amounts_errors", np.moveaxis(sigma, -1, 0).astype(np.float32), "")
+
+
+def _write_sinogram(entry: Any, result: Result, run: RunStarted) -> None:
+    group = _group(entry, "sinogram", "NXdata", signal="mass", axes=["line", "position"])
+    group.attrs["title"] = "mass along the beam, relative"
+    _put(group, "line", np.arange(len(run.angles_deg)), "")
+    _put(group, "angle", np.array(run.angles_deg), "deg")
+    _put(group, "position", run.first_position_mm + run.step_mm * np.arange(run.n_points), "mm")
+    _put(group, "mass", result.mass_sinogram.astype(np.float32), "")
+    _put(group, "is_measured", result.is_measured, "")
+
+
+def _write_pattern(entry: Any, result: Result, q: NDArray[np.float64]) -> None:
+    group = _group(entry, "mean_pattern", "NXdata", signal="intensity", auxiliary_signals=["fit"], axes=["q"])
+    _put(group, "q", q, "1/angstrom")
+    _put(group, "intensity", result.mean_pattern.astype(np.float32), "photons/pixel")
+    _put(group, "fit", result.mean_fit.astype(np.float32), "photons/pixel")
+
+
+def _write_lines(entry: Any, records: list[LineRecord]) -> None:
+    group = _group(entry, "lines", "NXcollection")
+    columns: dict[str, tuple[list[Any], str]] = {
+        "line": ([r.key.line for r in records], ""),
+        "attempt": ([r.key.attempt for r in records], ""),
+        "series": ([r.series for r in records], ""),
+        "angle": ([r.angle_deg for r in records], "deg"),
+        "direction": ([r.direction for r in records], ""),
+        "n_points": ([r.n_points for r in records], ""),
+        "n_missing": ([len(r.missing_ids) for r in records], ""),
+        "ring_current": ([_number(r.ring_current_ma) for r in records], "mA"),
+        "start": ([r.start_s for r in records], "s"),
+        "end": ([r.end_s for r in records], "s"),
+        "positions_source": ([r.positions_source for r in records], ""),
+    }
+    for name, (values, unit) in columns.items():
+        _put(group, name, values if name == "positions_source" else np.array(values), unit)
+    missing = group.create_dataset("missing_ids", (len(records),), dtype=h5py.vlen_dtype(np.int64))
+    for i, record in enumerate(records):
+        missing[i] = np.array(record.missing_ids, dtype=np.int64)
+
+
+def _write_cell(entry: Any, records: list[LineRecord]) -> None:
+    group = _group(entry, "cell", "NXdata", signal="voltage", axes=["time"])
+    units = {"time": "s", "voltage": "V", "current": "A", "charge": "Ah", "temperature": "degC", "age": "s"}
+    fields = {"time": "time_s", "voltage": "voltage_v", "current": "current_a", "charge": "charge_ah"}
+    fields |= {"temperature": "temperature_c", "age": "age_s"}
+    for name, unit in units.items():
+        values = [_number(getattr(record.cell, fields[name])) if record.cell else np.nan for record in records]
+        _put(group, name, np.array(values, dtype=np.float64), unit)
+    group["step"] = [record.cell.step if record.cell else "" for record in records]
+
+
+def _write_raw(
+    entry: Any, records: list[LineRecord], files: Sequence[Path], folder: Path, *, run: RunStarted, q: NDArray[np.float64]
+) -> None:
+    group = _group(entry, "patterns", "NXdata", signal="mean", axes=["line", "point", "q"])
+    group.attrs["title"] = "patterns of all lines, points in flying order; NaN where nothing was measured"
+    _put(group, "line", np.arange(len(run.angles_deg)), "")
+    _put(group, "point", np.arange(run.n_points), "")
+    _put(group, "q", q, "1/angstrom")
+    shape = (len(run.angles_deg), run.n_points, q.size)
+    for name in ("mean", "trimmed", "variance", "position"):
+        n_axes = 2 if name == "position" else 3
+        layout = h5py.VirtualLayout(shape[:n_axes], dtype=np.float64 if n_axes == 2 else np.float32)
+        for record, path in zip(records, files, strict=True):
+            if record.n_points != run.n_points:
+                continue
+            source = os.path.relpath(path, folder)
+            layout[record.key.line] = h5py.VirtualSource(source, f"entry/patterns/{name}", shape=shape[1:n_axes])
+        group.create_virtual_dataset(name, layout, fillvalue=np.nan)
+    group["mean"].attrs["units"] = group["trimmed"].attrs["units"] = "photons/pixel"
+    group["variance"].attrs["units"] = "(photons/pixel)^2"
+    group["position"].attrs["units"] = "mm"
+
+
+def _group(parent: Any, name: str, nx_class: str, **attributes: object) -> Any:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = nx_class
+    for key, value in attributes.items():
+        group.attrs[key] = value
+    return group
+
+
+def _put(group: Any, name: str, value: object, unit: str) -> Any:
+    dataset = group.create_dataset(name, data=value)
+    if unit:
+        dataset.attrs["units"] = unit
+    return dataset
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _iso(time_s: float) -> str:
+    return datetime.datetime.fromtimestamp(time_s, tz=datetime.UTC).isoformat()

@@ -1,0 +1,125 @@
+"""Publishing: receives results, gives the messages of the results feed, keyed so that a late viewer finds the newest only."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operando.bus import Store
+from operando.messages import CellReading, MapPublished, PatternPublished, RunStarted, ScanProgress, SinogramPublished
+from streaming.channels import PatternModel
+from streaming.maps import ESTIMATOR, REASONS
+from streaming.tomogram import Result
+
+
+def publish_result(
+    store: Store,
+    result: Result,
+    *,
+    run: RunStarted,
+    model: PatternModel,
+    revision: int,
+    latest_cell: CellReading | None,
+    time_s: float,
+) -> None:
+    """Publish all maps of a result as one revision, its sinogram and its mean pattern."""
+    newest = max(result.records, key=lambda record: record.end_s)
+    pixel_mm = float(result.axis_mm[1] - result.axis_mm[0]) if result.axis_mm.size > 1 else run.step_mm
+    for one in result.maps:
+        message = MapPublished(
+            run=run.run,
+            name=one.name,
+            label=one.label,
+            unit=one.unit,
+            low=one.low,
+            high=one.high,
+            colormap=one.colormap,
+            estimator=ESTIMATOR,
+            reasons=REASONS,
+            n_lines=len(result.records),
+            n_lines_expected=len(run.angles_deg),
+            revision=revision,
+            pixel_mm=pixel_mm,
+            x_first_mm=float(result.axis_mm[0]),
+            y_first_mm=float(result.axis_mm[0]),
+            cell=newest.cell or latest_cell,
+            data_time_s=newest.end_s,
+            time_s=time_s,
+        )
+        arrays: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {
+            "value": one.value,
+            "sigma": one.sigma,
+            "reason": one.reason,
+        }
+        store.append(message, key=f"map/{run.run}/{one.name}", arrays=arrays)
+    _publish_sinogram(store, result, run=run, time_s=time_s)
+    _publish_pattern(store, result, run=run, model=model, time_s=time_s)
+
+
+def publish_progress(
+    store: Store, result: Result | None, *, run: RunStarted, state: str, attempts: int, archive: str, time_s: float
+) -> None:
+    """Publish how far the scan is."""
+    records = result.records if result else []
+    n_missing = sum(len(record.missing_ids) for record in records)
+    message = ScanProgress.model_validate(
+        {
+            "run": run.run,
+            "state": state,
+            "lines_done": len(records),
+            "lines_expected": len(run.angles_deg),
+            "attempts": attempts,
+            "frames_expected": len(run.angles_deg) * run.n_points,
+            "frames_received": sum(record.n_points for record in records) - n_missing,
+            "frames_missing": n_missing,
+            "seconds_left": _seconds_left(result, run, state),
+            "archive": archive,
+            "time_s": time_s,
+        }
+    )
+    store.append(message, key="progress")
+
+
+def _seconds_left(result: Result | None, run: RunStarted, state: str) -> float | None:
+    """Estimate from the pace so far, which holds what the plan cannot foresee; from the plan before the first line."""
+    if state != "scanning":
+        return 0.0 if state in ("finished", "aborted", "failed") else None
+    if result is None:
+        return run.estimated_duration_s or None
+    n_done, n_lines = len(result.records), len(run.angles_deg)
+    elapsed_s = max(record.end_s for record in result.records) - run.time_s
+    return max(0.0, elapsed_s / n_done * (n_lines - n_done))
+
+
+def _publish_sinogram(store: Store, result: Result, *, run: RunStarted, time_s: float) -> None:
+    by_angle = np.argsort(run.angles_deg, kind="stable")
+    message = SinogramPublished(
+        run=run.run,
+        name="mass",
+        label="mass along the beam",
+        unit="relative",
+        angles_deg=[run.angles_deg[line] for line in by_angle],
+        first_position_mm=run.first_position_mm,
+        step_mm=run.step_mm,
+        n_lines=len(result.records),
+        n_lines_expected=len(run.angles_deg),
+        centre_mm=result.centre_mm,
+        centre_sigma_mm=result.centre_sigma_mm,
+        time_s=time_s,
+    )
+    store.append(
+        message, key=f"sinogram/{run.run}/mass", arrays={"sinogram": result.mass_sinogram[by_angle].astype(np.float32)}
+    )
+
+
+def _publish_pattern(store: Store, result: Result, *, run: RunStarted, model: PatternModel, time_s: float) -> None:
+    low, high = model.q[0], model.q[-1]
+    message = PatternPublished(
+        run=run.run,
+        name="mean",
+        label="mean pattern",
+        unit="photons/pixel",
+        reflections={s.name: [float(q) for q in s.q if low <= q <= high] for s in model.structures},
+        time_s=time_s,
+    )
+    arrays = {"q": model.q, "intensity": result.mean_pattern, "fit": result.mean_fit}
+    key = f"pattern/{run.run}/mean"
+    store.append(message, key=key, arrays={name: values.astype(np.float32) for name, values in arrays.items()})
