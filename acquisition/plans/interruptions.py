@@ -5,12 +5,15 @@ staged one when the plan is over, however it ends, ``halt`` included. Both are u
 replay would repeat the messages of the interrupted line with the old series and attempt.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import structlog
+from bluesky import Msg
 
 logger = structlog.get_logger(__name__)
+
+Plan = Generator[Msg, Any, Any]
 
 
 class Interruptions:
@@ -41,6 +44,14 @@ class Interruptions:
         except Exception as failure:  # the last defence must not stop the others
             logger.error("not restored", reason=str(failure))
         return [self]
+
+    def undisturbed(self, plan: Callable[[], Plan]) -> Plan:
+        """Run a plan that may be run twice, again if it was interrupted: a pause cuts a message short in mid-work."""
+        while True:
+            before = self.count
+            result = yield from plan()
+            if self.count == before:
+                return result
 
     def pause(self) -> None:
         """Count; called by the RunEngine at a pause or suspension."""

@@ -187,8 +187,9 @@ class Flyer:
         """Document the line, and announce that it has flown."""
         trains = yield from bps.collect(self.devices.trigger, name="gates")
         yield from bps.collect(self.devices.detector, name="frames", return_payload=False)
-        rotation, ring = yield from _event("lines", self.devices.rotation, self.devices.ring)
+        readings = yield from self._event("lines", self.devices.rotation, self.devices.ring)
         self._check(stretch)
+        rotation, ring = readings
         positions_mm, times_s = _captured(trains, self.devices.trigger.name)
         n_points = self.layout.flight.n_points
         if len(times_s) == n_points:
@@ -204,6 +205,20 @@ class Flyer:
             start_s=start_s,
             end_s=end_s,
         )
+
+    def _event(self, stream: str, *devices: Any) -> Plan:
+        """Document one event of these devices, and return their readings; an event that was disturbed is dropped."""
+        before = self.interruptions.count
+        yield from bps.create(stream)
+        readings = []
+        try:
+            for device in devices:
+                readings.append((yield from bps.read(device)))
+        except Exception:
+            yield from bps.drop()
+            raise
+        yield from bps.save() if self.interruptions.count == before else bps.drop()
+        return readings
 
     def _check(self, stretch: Stretch) -> None:
         if self.interruptions.count != stretch.n_interruptions:
@@ -230,20 +245,6 @@ def _settled(signal: Any, wanted: float) -> Plan:
             break
         yield from bps.sleep(0.02)
     return found
-
-
-def _event(stream: str, *devices: Any) -> Plan:
-    """Document one event of these devices; returns their readings."""
-    yield from bps.create(stream)
-    readings = []
-    try:
-        for device in devices:
-            readings.append((yield from bps.read(device)))
-    except Exception:
-        yield from bps.drop()
-        raise
-    yield from bps.save()
-    return readings
 
 
 def _captured(trains: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

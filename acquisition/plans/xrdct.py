@@ -5,7 +5,7 @@ a pause or suspension costs the attempt that it hits: the line is aborted, the d
 next attempt, from where the plan stands.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ def xrdct(
     announcer: Announcer,
     history: CellHistory,
     backlog: Backlog | None = None,
+    suspenders: Sequence[Any] = (),
     metadata: dict[str, Any] | None = None,
 ) -> Plan:
     """Fly a tomogram.
@@ -64,6 +65,9 @@ def xrdct(
         Where the cell's readings are, for the state at the middle of each line.
     backlog
         Knows how far the reduction is behind; None waits for nobody.
+    suspenders
+        Bluesky suspenders that watch while lines fly. They are removed before the beamline is brought to rest: the RunEngine
+        breaks when it is suspended at the last messages of a plan (bluesky 1.15.1).
     metadata
         Goes into the start document.
 
@@ -77,7 +81,7 @@ def xrdct(
     check_layout(profile, layout)
     check_beamline(devices, layout)
     fast_speed = profile.control.fast.speed
-    interruptions = Interruptions(lambda: devices.fast.velocity.put(fast_speed, wait=False))
+    interruptions = Interruptions(lambda: devices.fast.velocity.put(fast_speed))
     flyer = Flyer(
         devices=devices,
         control=profile.control,
@@ -95,12 +99,14 @@ def xrdct(
         for device in (interruptions, devices.trigger, devices.detector):
             yield from bps.stage(device)
         yield from bps.open_run(metadata or {})
-        yield from bps.declare_stream(devices.detector, name="frames", collect=True)
-        yield from bps.declare_stream(devices.trigger, name="gates", collect=True)
+        for device, stream in ((devices.detector, "frames"), (devices.trigger, "gates")):
+            yield from interruptions.undisturbed(partial(bps.declare_stream, device, name=stream, collect=True))
         yield from _fly_all(flyer, profile, holder, backlog)
         yield from bps.close_run()
 
-    plan = bpp.finalize_wrapper(flown(), lambda: _rest(devices, interruptions, speed=fast_speed))
+    plan = bpp.finalize_wrapper(
+        bpp.suspend_wrapper(flown(), list(suspenders)), lambda: _rest(devices, interruptions, speed=fast_speed)
+    )
     yield from bpp.rewindable_wrapper(plan, False)
 
 

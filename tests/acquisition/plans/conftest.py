@@ -23,7 +23,7 @@ from operando.bus.store import MemoryStore
 from operando.messages import CellReading, Document, Message
 from operando.profile import Profile, read_profile
 
-HASTE = 40.0
+HASTE = 300.0
 
 
 def done(device: object, *, error: Exception | None = None) -> Status:
@@ -361,13 +361,11 @@ def beamline(small_profile: Profile) -> FakeBeamline:
     return FakeBeamline(profile=small_profile)
 
 
-@pytest.fixture
-def make_beamline(small_profile: Profile) -> Callable[..., FakeBeamline]:
-    def make(**scan: object) -> FakeBeamline:
-        changed = small_profile.scan.model_copy(update=scan)
-        return FakeBeamline(profile=small_profile.model_copy(update={"scan": changed}))
-
-    return make
+@pytest.fixture(scope="session")
+def small_beamline(small_profile: Profile) -> Callable[[], FakeBeamline]:
+    """Make beamlines with scans of two lines of three points."""
+    scan = small_profile.scan.model_copy(update={"n_lines": 2, "n_points": 3})
+    return lambda: FakeBeamline(profile=small_profile.model_copy(update={"scan": scan}))
 
 
 @pytest.fixture(scope="session")
