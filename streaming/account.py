@@ -111,6 +111,17 @@ class Account:
         """Note that images of these ids must have come by now, because their line is finished."""
         self._of(series).expected.add_range(first, last)
 
+    def restore(self, series: SeriesKey, first: int, is_received: list[bool]) -> list[tuple[int, int]]:
+        """Take in a line of an earlier life of this process, and give the ranges of its ids that are missing."""
+        there = IdSet()
+        for offset, has_come in enumerate(is_received):
+            if has_come:
+                there.add(first + offset)
+        self.expect(series, first, first + len(is_received) - 1)
+        for known_first, known_last in there.ranges:
+            self.n_usable += self._of(series).usable.add_range(known_first, known_last)
+        return list(there.missing_from(first, first + len(is_received) - 1))
+
     def end(self, series: SeriesKey) -> None:
         """Note that a series is over: what lies between its first and its last image must have come by now."""
         ranges = self._of(series).usable.ranges

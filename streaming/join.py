@@ -102,14 +102,9 @@ class Join:
         now = self._clock()
         return [line for line in self._lines.values() if not line.is_written and self._is_finished(line, now)]
 
-    def unfinished(self) -> list[OpenLine]:
-        """Give every other line that has patterns which are not on disk."""
-        now = self._clock()
-        return [
-            line
-            for line in self._lines.values()
-            if not line.is_written and line.n_received and not self._is_finished(line, now)
-        ]
+    def unwritten(self) -> list[OpenLine]:
+        """Give every line, finished or not, that has patterns which are not on disk."""
+        return [line for line in self._lines.values() if not line.is_written and line.n_received]
 
     def written(self, line: OpenLine) -> None:
         """Note that a line is on disk."""
@@ -126,10 +121,14 @@ class Join:
                 return stretch.series
         return SeriesKey(series=line.announced.series)
 
-    def take_oldest_held(self, n_left: int) -> list[Measured]:
-        """Give up patterns without a line, oldest first, until only ``n_left`` are held."""
-        keys = list(self._held)[: max(0, len(self._held) - n_left)]
-        return [self._held.pop(key) for key in keys]
+    def oldest_held(self, *, n_left: int) -> list[Measured]:
+        """Give the patterns without a line, oldest first, all but the newest ``n_left``; they stay until released."""
+        return list(self._held.values())[: max(0, len(self._held) - n_left)]
+
+    def release(self, held: Iterable[Measured]) -> None:
+        """Forget patterns without a line."""
+        for measured in held:
+            self._held.pop(measured.frame, None)
 
     def _announce(self, message: LineAnnounced) -> None:
         key = LineKey(run=message.run, line=message.line, attempt=message.attempt)

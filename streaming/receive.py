@@ -1,4 +1,4 @@
-"""Take messages off the wire: gives them in order to a bounded queue and does nothing else, so that no message waits for arithmetic.
+"""Take messages off the wire: gives them in order to a bounded queue and does nothing else; no message waits for arithmetic.
 
 When the queue is full nothing more is read: ZeroMQ's buffers fill, then the sender's, and the detector knows. Nothing is
 dropped here.

@@ -247,5 +247,7 @@ def test_interleaved_series_do_not_mix() -> None:
 def test_held_patterns_are_given_up_oldest_first() -> None:
     bench = Bench()
     bench.take(*(measured(k) for k in range(10)))
-    assert [m.frame.image_id for m in bench.join.take_oldest_held(7)] == [0, 1, 2]
+    oldest = bench.join.oldest_held(n_left=7)
+    assert [m.frame.image_id for m in oldest] == [0, 1, 2]
+    bench.join.release(oldest)
     assert bench.join.n_held == 7

@@ -1,0 +1,196 @@
+"""The reduction process: wires receiver, workers, journal and collector together; holds no rules of its own.
+
+Threads: the receiver fills a bounded queue, workers empty it and fill a bounded mailbox, a listener puts the journal's words
+into the same mailbox, and the caller's thread collects. Every queue is bounded: whoever is slow holds up the wire, and nothing
+grows.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from operando.bus import FeedClient, FeedServer, MemoryStore
+from operando.profile import Profile
+from streaming.collect import Collector
+from streaming.events import Event, Heard, JournalBeganAnew
+from streaming.expected import ExpectedDetector
+from streaming.intake import Intake, SeriesIntegrator
+from streaming.integrate.geometry import HC_KEV_ANGSTROM
+from streaming.integrate.integrator import Integrator, make_integrator
+from streaming.preview import Previewer
+from streaming.receive import QUEUE_CAPACITY, Received, Receiver
+
+logger = structlog.get_logger(__name__)
+
+N_WORKERS = 2
+MAILBOX_CAPACITY = 256
+PREVIEW_BINNING = 4
+PREVIEW_INTERVAL_S = 0.5
+_WAIT_S = 0.05
+"""How long a thread waits before it looks whether it should stop; also how late a finished line may be noticed."""
+
+
+def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
+    """Reduce the detector stream to line files and serve the reduction feed until told to stop.
+
+    Parameters
+    ----------
+    profile
+        Names detector, geometry and addresses.
+    out
+        The folder of the beamtime; line files go to ``lines/``.
+    ready
+        Called once, when images and journal are listened for.
+    stop
+        Ends the work: what was received is still reduced and written.
+
+    Raises
+    ------
+    ProfileError, MissingInputError
+        If the geometry is missing or belongs to another detector.
+    ServiceError
+        If the feed's port is taken.
+    """
+    base = make_integrator(profile)
+    warm(base)
+    store = MemoryStore()
+    with FeedServer(store, profile.addresses.reduction):
+        Reduction(profile, base, out=out, store=store).run(ready=ready, stop=stop)
+
+
+def warm(integrator: Integrator) -> None:
+    """Integrate one empty image, so that kernels are compiled and buffers touched before the beam is on."""
+    integrator.integrate(np.zeros(integrator.geometry.shape, dtype=np.uint32))
+
+
+class Reduction:
+    """The threads of the process and what stands between them.
+
+    Parameters
+    ----------
+    profile
+        Names detector and addresses.
+    base
+        The integrator of the profile's own geometry and mask.
+    out
+        The folder of the beamtime.
+    store
+        The reduction feed.
+    """
+
+    def __init__(self, profile: Profile, base: Integrator, *, out: Path, store: MemoryStore) -> None:
+        self._profile = profile
+        self._limit_bytes = 32 * profile.detector.n_rows * profile.detector.n_columns + 2**20
+        self._received: queue.Queue[Received] = queue.Queue(QUEUE_CAPACITY)
+        self._mailbox: queue.Queue[Event] = queue.Queue(MAILBOX_CAPACITY)
+        self._intake = Intake(
+            expected_detector(profile, base),
+            Masked(profile, base),
+            limit_bytes=self._limit_bytes,
+            previewer=Previewer(binning=PREVIEW_BINNING, interval_s=PREVIEW_INTERVAL_S, clock=time.monotonic),
+        )
+        self._collector = Collector(
+            q=base.q,
+            out=out,
+            store=store,
+            queue_state=lambda: (self._received.qsize(), QUEUE_CAPACITY),
+            clock=time.monotonic,
+            wall_clock=time.time,
+        )
+        self._in_order = threading.Lock()
+        self._received_all = threading.Event()
+        self._stop_listening = threading.Event()
+
+    def run(self, *, ready: Callable[[], None], stop: threading.Event) -> None:
+        """Work until told to stop, then finish what has come."""
+        receiver = Receiver(self._profile.detector.stream, self._received, limit_bytes=self._limit_bytes)
+        listener = threading.Thread(target=self._listen, name="listen to journal", daemon=True)
+        workers = [threading.Thread(target=self._work, name=f"reduce {k}", daemon=True) for k in range(N_WORKERS)]
+        for thread in (listener, *workers):
+            thread.start()
+        logger.info("reducing", stream=self._profile.detector.stream)
+        ready()
+        while not stop.is_set():
+            self._collect()
+        receiver.close()
+        self._received_all.set()
+        while any(worker.is_alive() for worker in workers) or not self._mailbox.empty():
+            self._collect()
+        self._stop_listening.set()
+        self._collector.close()
+
+    def _collect(self) -> None:
+        """Handle what is in the mailbox; the collector's thread."""
+        try:
+            self._collector.handle(self._mailbox.get(timeout=_WAIT_S))
+            for _ in range(MAILBOX_CAPACITY):
+                self._collector.handle(self._mailbox.get_nowait())
+        except queue.Empty:
+            pass
+        self._collector.tick()
+
+    def _work(self) -> None:
+        """Read messages in order, measure images in parallel; a worker's thread."""
+        while True:
+            with self._in_order:
+                try:
+                    received = self._received.get(timeout=_WAIT_S)
+                except queue.Empty:
+                    if self._received_all.is_set():
+                        return
+                    continue
+                events, job = self._intake.read(received)
+            if job is not None:
+                events = [*events, *self._intake.measure(job)]
+            for event in events:
+                self._mailbox.put(event)
+
+    def _listen(self) -> None:
+        """Follow the journal; the listener's thread."""
+        address = self._profile.addresses.journal
+        with FeedClient(address, on_new_epoch=lambda: self._mailbox.put(JournalBeganAnew())) as client:
+            while not self._stop_listening.is_set():
+                for entry in client.poll(_WAIT_S):
+                    self._mailbox.put(Heard(message=entry.message))
+
+
+class Masked:
+    """Gives the integrator for a detector's mask: the base one where the mask adds nothing, and the last one for the last mask.
+
+    Parameters
+    ----------
+    profile
+        Names geometry and radial grid.
+    base
+        The integrator of the profile's own mask.
+    """
+
+    def __init__(self, profile: Profile, base: Integrator) -> None:
+        self._profile = profile
+        self._geometry = base.geometry
+        self._base = SeriesIntegrator(integrator=base, geometry_sha256=base.geometry.sha256)
+        self._last = self._base
+
+    def __call__(self, mask: NDArray[np.bool_] | None) -> SeriesIntegrator:
+        """Give the integrator for a mask of shape (rows, columns), true where masked."""
+        if mask is None or not (mask & ~self._geometry.mask).any():
+            return self._base
+        sha256 = self._geometry.with_mask(mask).sha256
+        if sha256 != self._last.geometry_sha256:
+            self._last = SeriesIntegrator(integrator=make_integrator(self._profile, pixel_mask=mask), geometry_sha256=sha256)
+        return self._last
+
+
+def expected_detector(profile: Profile, integrator: Integrator) -> ExpectedDetector:
+    """Give what START must say for the geometry of a profile."""
+    return ExpectedDetector(
+        shape=(profile.detector.n_rows, profile.detector.n_columns),
+        pixel_m=profile.detector.pixel_m,
+        energy_ev=1e3 * HC_KEV_ANGSTROM / integrator.geometry.wavelength_angstrom,
+    )
