@@ -6,6 +6,8 @@ last ``n % 8`` elements lie raw behind it.
 """
 
 import struct
+from collections import deque
+from math import prod
 from typing import Any
 
 import imagecodecs
@@ -25,98 +27,108 @@ _NO_SUCH_BLOCK, _TORN = -1, -2
 
 
 def array_from_channel(channel: Channel) -> NDArray[Any]:
-    """Decode one channel to an array of shape (rows, columns) in native byte order; it may be read-only.
+    """Decode one channel to a new array of shape (rows, columns) in native byte order. May be called from several threads.
 
     Raises
     ------
     WireError
         If the blob does not hold exactly the array that was announced.
     """
-    content = _content(channel)
-    if len(content) != channel.n_bytes:
-        raise WireError(f"image holds {len(content)} bytes, {channel.shape} {channel.dtype} needs {channel.n_bytes}")
-    array = np.frombuffer(content, dtype=channel.dtype)
-    shaped = array.reshape(channel.shape, order="F" if channel.is_column_major else "C")
+    flat = np.empty(prod(channel.shape), dtype=channel.dtype)
+    try:
+        _decode_into(flat, channel)
+    except (RuntimeError, ValueError) as wrong:
+        raise WireError(f"{channel.encoding} blob of {len(channel.blob)} bytes cannot be decoded: {wrong}") from wrong
+    shaped = flat.reshape(channel.shape, order="F" if channel.is_column_major else "C")
     return np.ascontiguousarray(shaped, dtype=channel.dtype.newbyteorder("="))
 
 
-def _content(channel: Channel) -> bytes:
-    if channel.encoding == "raw":
-        return channel.blob
-    try:
-        if channel.encoding == "lz4":
-            return bytes(imagecodecs.lz4_decode(channel.blob, out=channel.n_bytes))
-        if channel.encoding == "lz4-h5":
-            return bytes(imagecodecs.lz4h5_decode(_with_true_header(channel)))
-        return _bslz4_content(channel)
-    except (RuntimeError, ValueError) as wrong:
-        raise WireError(f"{channel.encoding} blob of {len(channel.blob)} bytes cannot be decoded: {wrong}") from wrong
+def _decode_into(flat: NDArray[Any], channel: Channel) -> None:
+    match channel.encoding:
+        case "bslz4":
+            _decode_bslz4_into(flat, channel)
+            return
+        case "raw":
+            content = channel.blob
+        case "lz4":
+            content = bytes(imagecodecs.lz4_decode(channel.blob, out=channel.n_bytes))
+        case "lz4-h5":
+            _checked_header(channel)
+            content = bytes(imagecodecs.lz4h5_decode(channel.blob))
+    if len(content) != channel.n_bytes:
+        raise WireError(f"image holds {len(content)} bytes, {channel.shape} {channel.dtype} needs {channel.n_bytes}")
+    flat[:] = np.frombuffer(content, dtype=channel.dtype)
 
 
-def _with_true_header(channel: Channel) -> bytes:
-    """Give the blob, having checked that its header asks for the announced size and no more."""
-    n_bytes, _ = _checked_header(channel)
-    if n_bytes != channel.n_bytes:
-        raise WireError(f"lz4 header says {n_bytes} bytes, {channel.shape} {channel.dtype} needs {channel.n_bytes}")
-    return channel.blob
-
-
-def _bslz4_content(channel: Channel) -> bytes:
-    n_bytes, block_bytes = _checked_header(channel)
+def _decode_bslz4_into(flat: NDArray[Any], channel: Channel) -> None:
     size = channel.element_size
     if size != channel.dtype.itemsize:
         raise WireError(f"bslz4 of {size}-byte elements cannot hold {channel.dtype}, which needs {channel.dtype.itemsize}")
-    if n_bytes != channel.n_bytes or block_bytes % (8 * size):
-        raise WireError(
-            f"bslz4 header says {n_bytes} bytes in blocks of {block_bytes}, "
-            f"{channel.shape} {channel.dtype} needs {channel.n_bytes}"
-        )
-    # imagecodecs refuses a number of elements that is not a multiple of 8: the raw tail is cut off and put back.
-    n_tail = n_bytes // size % 8 * size
-    end = len(channel.blob) - n_tail
-    body, tail = channel.blob[HEADER.size : end], channel.blob[end:]
-    if n_bytes == n_tail:
-        return tail
-    shuffled = _lz4_blocks(body, n_bytes=n_bytes - n_tail, block_bytes=block_bytes)
-    content = imagecodecs.bitshuffle_decode(shuffled, itemsize=size, blocksize=block_bytes // size)
-    return bytes(content) + tail if n_tail else bytes(content)
+    block_bytes = _checked_header(channel)
+    if block_bytes % (8 * size):
+        raise WireError(f"blocks of {block_bytes} bytes do not hold a multiple of eight elements of {size}")
+    # imagecodecs refuses a number of elements that is not a multiple of 8: the raw tail goes beside it.
+    n_tail = flat.size % 8
+    end = len(channel.blob) - n_tail * size
+    if n_tail:
+        flat[-n_tail:] = np.frombuffer(channel.blob[max(end, 0) :], dtype=channel.dtype)
+    if n_tail == flat.size:
+        return
+    shuffled = _borrow_room((flat.size - n_tail) * size)
+    _decode_lz4_into(shuffled, channel.blob[HEADER.size : end], block_bytes=block_bytes)
+    imagecodecs.bitshuffle_decode(shuffled.view(flat.dtype), blocksize=block_bytes // size, out=flat[: flat.size - n_tail])
+    _ROOMS.append(shuffled)
 
 
-def _checked_header(channel: Channel) -> tuple[int, int]:
-    """Give the decoded size and the block size, both plausible, so that a hostile header allocates nothing.
+_ROOMS: deque[NDArray[np.uint8]] = deque(maxlen=8)
+"""Scratch of earlier calls: allocating ten megabytes for every image would cost a millisecond of page faults."""
+
+
+def _borrow_room(n_bytes: int) -> NDArray[np.uint8]:
+    """Give scratch that no other call has; its content is whatever was there."""
+    try:
+        room = _ROOMS.pop()
+    except IndexError:
+        return np.empty(n_bytes, dtype=np.uint8)
+    return room if room.size == n_bytes else np.empty(n_bytes, dtype=np.uint8)
+
+
+def _checked_header(channel: Channel) -> int:
+    """Give the block size, having checked the header, so that a hostile one allocates nothing.
 
     A header of zeros is taken for the announced size in blocks of the default size: the mock detector of LiberTEM sends it.
     """
     if len(channel.blob) < HEADER.size:
         raise WireError(f"{channel.encoding} blob of {len(channel.blob)} bytes is shorter than its header")
     n_bytes, block_bytes = HEADER.unpack_from(channel.blob)
-    if n_bytes == 0 and block_bytes == 0:
-        n_bytes = channel.n_bytes
-    block_bytes = block_bytes or DEFAULT_BLOCK_BYTES
+    if n_bytes != channel.n_bytes and (n_bytes or block_bytes):
+        raise WireError(f"header says {n_bytes} bytes, {channel.shape} {channel.dtype} needs {channel.n_bytes}")
     if block_bytes > MAX_BLOCK_BYTES:
         raise WireError(f"blocks of {block_bytes} bytes are larger than the limit of {MAX_BLOCK_BYTES}")
-    return n_bytes, block_bytes
+    return block_bytes or DEFAULT_BLOCK_BYTES
 
 
-def _lz4_blocks(body: bytes, *, n_bytes: int, block_bytes: int) -> bytes:
+def _decode_lz4_into(shuffled: NDArray[np.uint8], body: bytes, *, block_bytes: int) -> None:
     """Decode the LZ4 blocks of a bslz4 body.
 
     imagecodecs takes them for blocks of HDF5 filter 32004, where a block as long as the decoded one is stored raw. In bslz4 it
     is not: such blocks, rare and only in noise, are found beforehand, and the body is then decoded block by block.
     """
-    found = _find_raw_lookalike(np.frombuffer(body, dtype=np.uint8), n_bytes, block_bytes)
+    found = _find_raw_lookalike(np.frombuffer(body, dtype=np.uint8), shuffled.size, block_bytes)
     if found == _TORN:
         raise WireError(f"bslz4 blocks do not add up to the {len(body)} bytes that came")
     if found == _NO_SUCH_BLOCK:
-        return bytes(imagecodecs.lz4h5_decode(HEADER.pack(n_bytes, block_bytes) + body))
-    decoded = []
+        n_decoded = len(imagecodecs.lz4h5_decode(HEADER.pack(shuffled.size, block_bytes) + body, out=shuffled.data))
+        if n_decoded != shuffled.size:
+            raise WireError(f"bslz4 blocks hold {n_decoded} bytes, {shuffled.size} are needed")
+        return
     position = 0
-    for start in range(0, n_bytes, block_bytes):
-        n_block = min(block_bytes, n_bytes - start)
+    for start in range(0, shuffled.size, block_bytes):
+        room = shuffled[start : start + block_bytes]
         n_compressed = int.from_bytes(body[position : position + 4], "big")
-        decoded.append(imagecodecs.lz4_decode(body[position + 4 : position + 4 + n_compressed], out=n_block))
+        decoded = imagecodecs.lz4_decode(body[position + 4 : position + 4 + n_compressed], out=room.size)
+        room[:] = np.frombuffer(decoded, dtype=np.uint8)
         position += 4 + n_compressed
-    return b"".join(decoded)
 
 
 @numba.njit("int64(Array(uint8, 1, 'C', readonly=True), int64, int64)", nogil=True, cache=True)

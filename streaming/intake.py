@@ -4,6 +4,7 @@ Reading a message is quick and happens in order, one at a time, so that a START 
 Decoding and integrating are slow and happen in any order, in several threads.
 """
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,9 @@ logger = structlog.get_logger(__name__)
 
 MAX_REMEMBERED = 1000
 """Series whose START is remembered; images of an older one are taken as if it had been missed."""
+
+MAX_REPORTED = 20
+"""Different internal errors that are reported with a traceback; all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,7 @@ class Intake:
         self._previewer = previewer
         self._book = SeriesBook()
         self._series: dict[SeriesKey, _Series] = {}
+        self._reported: set[str] = set()
 
     def read(self, received: Received) -> tuple[list[Event], Job | None]:
         """Read one message: what it says, and the work that it brings; never raises for what a message holds.
@@ -102,8 +107,7 @@ class Intake:
         except RejectedError as wrong:
             return [wrong.rejection], None
         except Exception as wrong:
-            logger.exception("message rejected by mistake")
-            return [Rejected(reason="internal error", detail=repr(wrong))], None
+            return [self._internal(wrong)], None
 
     def measure(self, job: Job) -> list[Event]:
         """Decode and integrate one image; never raises for what it holds. Called from several threads."""
@@ -113,8 +117,7 @@ class Intake:
         except RejectedError as wrong:
             return [wrong.rejection]
         except Exception as wrong:
-            logger.exception("image rejected by mistake", image_id=job.frame.image_id)
-            return [Rejected(reason="internal error", detail=repr(wrong))]
+            return [self._internal(wrong)]
         measured = Measured(
             frame=job.frame,
             pattern=pattern,
@@ -175,6 +178,14 @@ class Intake:
             return [*events, Rejected(reason="image of another shape", detail=detail)], None
         frame = FrameKey(series=key, image_id=image.image_id)
         return events, Job(frame=frame, channel=channel, series_integrator=series.integrator, received_s=received_s)
+
+    def _internal(self, wrong: Exception) -> Rejected:
+        """Report an error that is ours: with its traceback the first time, since it may come with every image."""
+        detail = repr(wrong)[:1000]
+        if detail not in self._reported and len(self._reported) < MAX_REPORTED:
+            self._reported.add(detail)
+            logger.error("internal error", detail=detail, traceback=traceback.format_exc(limit=-6))
+        return Rejected(reason="internal error", detail=detail)
 
     def _remember(self, key: SeriesKey, series: _Series) -> None:
         self._series[key] = series

@@ -103,6 +103,15 @@ def test_a_damaged_blob_is_refused_or_gives_the_announced_shape(position: int, v
         assert array.shape == (61, 83)
 
 
+def test_a_block_that_holds_too_little_is_refused_and_shows_nothing_of_an_earlier_image() -> None:
+    image = np.full((64, 64), 12345, dtype=np.uint32)
+    array_from_channel(channel(bslz4(image), image.shape))
+    blocks = [imagecodecs.lz4_encode(bytes(n)) for n in (8192, 100)]
+    blob = struct.pack(">QI", image.nbytes, 8192) + b"".join(struct.pack(">I", len(block)) + block for block in blocks)
+    with pytest.raises(WireError, match="hold 8292 bytes, 16384 are needed"):
+        array_from_channel(channel(blob, image.shape))
+
+
 @pytest.mark.parametrize(
     ("blob", "changes", "complaint"),
     [
@@ -111,7 +120,7 @@ def test_a_damaged_blob_is_refused_or_gives_the_announced_shape(position: int, v
         (b"", {}, "shorter than its header"),
         (struct.pack(">QI", 2**50, 8192) + GOOD[12:], {}, "header says"),
         (struct.pack(">QI", 61 * 83 * 4, 2**31) + GOOD[12:], {}, "larger than the limit"),
-        (struct.pack(">QI", 61 * 83 * 4, 8190) + GOOD[12:], {}, "header says"),
+        (struct.pack(">QI", 61 * 83 * 4, 8190) + GOOD[12:], {}, "multiple of eight"),
         (GOOD, {"element_size": 2}, "2-byte elements cannot hold"),
         (GOOD, {"shape": (61, 84)}, "header says"),
         (b"abc", {"encoding": "raw"}, "holds 3 bytes"),
