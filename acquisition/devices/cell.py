@@ -1,5 +1,6 @@
 """The cell as the bridge serves it: read, never driven."""
 
+import contextlib
 import math
 import time
 from typing import Any
@@ -40,36 +41,37 @@ class CellMonitor(Device):
         When the bridge is gone, the last reading stays and ages.
         """
         now_s = time.time() if now_s is None else now_s
-        if self.connected:
-            try:
-                self._last = self._read()
-            except (DisconnectedError, TimeoutError):
-                pass
+        # Lost in between: what was read last stays.
+        with contextlib.suppress(DisconnectedError, TimeoutError):
+            self._last = self._read() or self._last
         if self._last is None:
             return None
         age_s = max(self._last.age_s, now_s - self._last.time_s, 0.0)
         return self._last.model_copy(update={"age_s": age_s})
 
     def _read(self) -> CellReading | None:
-        time_s = _number(self.reading_time.get())
+        time_s = _number(self.reading_time)
         if time_s is None or time_s <= 0:
             return None
-        cycle = _number(self.cycle.get())
+        cycle = _number(self.cycle)
         return CellReading(
             time_s=time_s,
-            voltage_v=_number(self.voltage.get()),
-            current_a=_number(self.current.get()),
-            charge_ah=_number(self.charge.get()),
-            temperature_c=_number(self.temperature.get()),
+            voltage_v=_number(self.voltage),
+            current_a=_number(self.current),
+            charge_ah=_number(self.charge),
+            temperature_c=_number(self.temperature),
             cycle=None if cycle is None or cycle < 0 else int(cycle),
-            step=str(self.step.get())[:80],
-            age_s=_number(self.age.get()) or 0.0,
-            source=str(self.source.get())[:200],
+            step=_text(self.step)[:80],
+            age_s=_number(self.age) or 0.0,
+            source=_text(self.source)[:200],
         )
 
 
-def _number(value: object) -> float | None:
-    """Give a finite number, or None for what the source does not give (served as NaN)."""
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
+def _number(signal: EpicsSignalRO) -> float | None:
+    """Give a finite number, or None for what the source does not give: served as NaN, or not served at all."""
+    value = signal.get() if signal.connected else None
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _text(signal: EpicsSignalRO) -> str:
+    return str(signal.get()) if signal.connected else ""

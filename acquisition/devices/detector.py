@@ -68,6 +68,10 @@ class SimplonDetector(Device):
         """Arm; done when the detector is armed and :attr:`series` is known."""
         return self._work(self._arm, "arm")
 
+    def trigger(self) -> Status:
+        """Start the images of an armed ``ints`` series; done when the detector has taken the command."""
+        return self._work(lambda: self._command("trigger"), "trigger")
+
     def wait_for_images(self, n_images: int, *, timeout_s: float = 60.0) -> Status:
         """Give a status that is done when the detector has sent at least this many images of the series."""
         promise = Promise(self, timeout_s=timeout_s, late=lambda: self._complaint(n_images))
@@ -149,25 +153,32 @@ class SimplonDetector(Device):
                 f"{self.name}: period {exposure.period_s:.6g} s is shorter than exposure {exposure.exposure_s:.6g} s and "
                 f"readout {self.detector.readout_s:.6g} s: lengthen the period"
             )
+        self._make_idle()
         put = self.client.configure
         put("mode", "enabled", module="stream")
         put("format", STREAM_FORMATS[self.detector.stream_format], module="stream")
         put("trigger_mode", exposure.trigger_mode)
-        # Each of the two must be allowed beside the other's old value.
-        times: list[tuple[str, float]] = [("frame_time", exposure.period_s), ("count_time", exposure.exposure_s)]
-        if exposure.period_s < float(self.client.config("count_time")) + self.detector.readout_s:
-            times.reverse()
-        for key, seconds in times:
-            put(key, seconds)
+        # In this order: a longer exposure lengthens the frame time by itself, a shorter frame time needs a short exposure.
+        put("count_time", exposure.exposure_s)
+        put("frame_time", exposure.period_s)
         is_gated = exposure.trigger_mode == "exte"
         put("nimages", 1 if is_gated else exposure.n_images)
         put("ntrigger", exposure.n_images if is_gated else 1)
         self._exposure = exposure
 
+    def _make_idle(self) -> None:
+        """End what an earlier life of this program, or someone else, has left armed."""
+        state = self.client.status("state")
+        if state == "na":
+            self._command("initialize")
+        elif state != "idle" and not self._is_armed:
+            logger.warning("detector was left armed, its series is aborted", state=state, url=self.client.url)
+            self._command("abort")
+
     def _arm(self) -> None:
         # The detector counts over its life: what it says before a series is that series' zero.
         self._first_count = self._count() or 0
-        answer = self.client.command("arm", timeout_s=COMMAND_TIMEOUT_S)
+        answer = self._command("arm")
         if "sequence id" not in answer:
             raise ServiceError(f"{self.name}: arm answered {answer}, wanted a sequence id: is this SIMPLON {self.client.url}?")
         self._gone = 0
@@ -180,7 +191,10 @@ class SimplonDetector(Device):
         with contextlib.suppress(ServiceError):
             self.get_index()
         self._is_armed = False
-        self.client.command(command, timeout_s=COMMAND_TIMEOUT_S)
+        self._command(command)
+
+    def _command(self, name: str) -> dict[str, Any]:
+        return self.client.command(name, timeout_s=COMMAND_TIMEOUT_S)
 
     def _make_resource(self) -> Any:
         return ComposeStreamResource()(
@@ -190,7 +204,7 @@ class SimplonDetector(Device):
             parameters={"series": self.series.get(), "format": self.detector.stream_format},
         )
 
-    def _work(self, work: Callable[[], None], word: str) -> Status:
+    def _work(self, work: Callable[[], object], word: str) -> Status:
         promise = Promise(
             self,
             timeout_s=2 * COMMAND_TIMEOUT_S,

@@ -1,5 +1,7 @@
 """The fast shutter: demand and status are two things."""
 
+import math
+import time
 from typing import Any
 
 from ophyd import Component, Device, EpicsSignal, EpicsSignalRO
@@ -11,6 +13,9 @@ OPEN = 1
 CLOSED = 0
 TIMEOUT_S = 5.0
 """A fast shutter moves within tens of milliseconds; later than this it is stuck."""
+
+PAUSE_S = 30.0
+"""A pause follows its stop within this time, for devices take turns; a stop longer ago was the end of an earlier plan."""
 
 
 class Shutter(Device):
@@ -27,6 +32,7 @@ class Shutter(Device):
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self._reopens = False
+        self._closed_by_stop_s = -math.inf
 
     @property
     def is_open(self) -> bool:
@@ -38,7 +44,7 @@ class Shutter(Device):
         wanted = int(value)
         if wanted not in (OPEN, CLOSED):
             raise ValueError(f"{self.name}: found {value!r}, wanted 1 (open) or 0 (closed)")
-        self._reopens = False
+        self._forget()
         promise = Promise(self, timeout_s=TIMEOUT_S, late=lambda: self._complaint(wanted))
         promise.need(self.status)
         self.demand.put(wanted)
@@ -47,18 +53,24 @@ class Shutter(Device):
 
     def stop(self, *, success: bool = False) -> None:
         """Close, without waiting for the status."""
-        self._reopens = self._reopens or self.demand.get() == OPEN
+        if self.demand.get() == OPEN:
+            self._closed_by_stop_s = time.monotonic()
         self.demand.put(CLOSED)
 
     def pause(self) -> None:
-        """Close; called by the RunEngine at a pause or suspension."""
+        """Close; called by the RunEngine at a pause or suspension, after it has stopped everything."""
         self.stop()
+        self._reopens = time.monotonic() - self._closed_by_stop_s < PAUSE_S
 
     def resume(self) -> None:
         """Open again if it was open at the pause; called by the RunEngine before it repeats the messages."""
         if self._reopens:
-            self._reopens = False
+            self._forget()
             self.demand.put(OPEN)
+
+    def _forget(self) -> None:
+        self._reopens = False
+        self._closed_by_stop_s = -math.inf
 
     def _complaint(self, wanted: int) -> str:
         words = {OPEN: "open", CLOSED: "closed"}

@@ -87,6 +87,13 @@ def test_a_position_outside_the_reach_is_refused_before_anything_is_put(at_start
     assert at_start.fast.user_setpoint.get(use_monitor=False) == 0.0
 
 
+def test_one_axis_can_be_sent_the_moment_another_has_arrived(at_start):
+    for turn in range(4):
+        for axis in (at_start.fast, at_start.hexapod.x):
+            axis.set(0.2 * (turn + 1)).wait(10)
+            assert axis.position == pytest.approx(0.2 * (turn + 1), abs=0.002)
+
+
 def test_a_move_that_the_controller_refuses_fails_with_what_was_found_and_wanted(at_start, monkeypatch):
     monkeypatch.setattr(at_start.hexapod, "workspace", Workspace(reach_mm=1000.0, tilt_deg=1000.0))
     at_start.hexapod.u.set(8.0).wait(10)
@@ -127,6 +134,17 @@ def test_a_pause_in_a_move_closes_the_shutter_and_resuming_ends_where_it_should(
     assert opened == [True]
     time.sleep(0.2)
     assert not at_start.shutter.is_open, "the end of a plan stops, thus closes, the shutter"
+
+
+def test_a_shutter_that_a_plan_left_open_is_not_opened_by_a_later_resume(at_start, monkeypatch):
+    at_start.shutter.set(1).wait(5)
+    at_start.shutter.stop()
+    monkeypatch.setattr("acquisition.devices.shutter.PAUSE_S", 0.05)
+    time.sleep(0.1)
+    at_start.shutter.pause()
+    at_start.shutter.resume()
+    time.sleep(0.1)
+    assert not at_start.shutter.is_open
 
 
 @pytest.mark.parametrize("direction", [1, -1])

@@ -7,7 +7,9 @@ import epics
 import numpy as np
 import pytest
 
-from acquisition.twin.beamline import serve
+from acquisition.twin.beamline import Beamline, serve
+from acquisition.twin.platform import make_clock
+from acquisition.twin.trigger_box import Cable
 from operando.errors import ProfileError, ServiceError
 
 pytestmark = pytest.mark.ioc
@@ -33,6 +35,13 @@ class Monitor:
         while self.pv.value != value:
             assert time.monotonic() < deadline, f"{self.pv.pvname} is {self.pv.value}, wanted {value}"
             time.sleep(0.005)
+
+
+@pytest.fixture
+def open_cable():
+    cable = Cable("tcp://127.0.0.1:*")
+    yield cable
+    cable.close()
 
 
 def put(name, value, **how):
@@ -138,3 +147,16 @@ def test_a_real_beamline_is_not_simulated(beamline, tmp_path):
     real = beamline.model_copy(update={"twin": None})
     with pytest.raises(ProfileError, match="no section twin"):
         serve(real, out=tmp_path, ready=lambda: pytest.fail("ready"), stop=threading.Event())
+
+
+def test_a_beamline_without_a_hexapod_has_a_fast_axis_of_its_own(make_test_profile, tmp_path, open_cable):
+    profile = make_test_profile(tmp_path, port=5064, hexapod_axes={})
+    pvs = Beamline(profile, time_scale=1.0, cable=open_cable, clock=make_clock()).pvs
+    assert {name for name in pvs if "HEX" in name} == {profile.control.fast.pv}
+
+
+def test_a_hexapod_axis_of_an_unknown_name_is_refused(make_test_profile, tmp_path, open_cable):
+    axes = {"Z": "OPR:HEX:Z", "Q": "OPR:HEX:Q"}
+    profile = make_test_profile(tmp_path, port=5064, hexapod_axes=axes)
+    with pytest.raises(ProfileError, match=r"hexapod_axes\.Q: unknown axis"):
+        Beamline(profile, time_scale=1.0, cable=open_cable, clock=make_clock())
