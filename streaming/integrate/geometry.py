@@ -126,9 +126,9 @@ def load_poni(path: Path) -> Any:
         integrator = pyFAI.load(str(path))
     except Exception as wrong:  # pyFAI raises whatever its parser trips over
         raise ProfileError(f"geometry.poni: {path.name} is not a pyFAI geometry: {wrong}") from wrong
-    numbers = [*integrator.param, integrator.pixel1, integrator.pixel2, integrator.wavelength or 0.0]
-    if not np.isfinite(numbers).all() or integrator.dist <= 0 or not integrator.wavelength:
-        raise ProfileError(f"geometry.poni: {path.name} lacks a distance or a wavelength: calibrate again")
+    numbers = [*integrator.param, integrator.pixel1, integrator.pixel2, integrator.wavelength]
+    if None in numbers or not np.isfinite(numbers).all() or integrator.dist <= 0 or integrator.wavelength <= 0:
+        raise ProfileError(f"geometry.poni: {path.name} lacks a distance, a pixel size or a wavelength: calibrate again")
     return integrator
 
 
