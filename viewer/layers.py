@@ -22,7 +22,7 @@ SIGMA_SHARE = 0.25
 
 
 class MapLayers:
-    """Keeps one layer for each map of a session, and a hidden one for its uncertainty.
+    """Keeps one layer for each map of a session, and a hidden one for the uncertainty of each that was looked at.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class MapLayers:
 
     def __init__(self, viewer: "ViewerModel") -> None:
         self._viewer = viewer
-        self._revisions: dict[str, object] = {}
+        self._revisions: dict[str, Shown[MapPublished]] = {}
         self._layers: dict[str, Image] = {}
         self._lay_out_canvas()
 
@@ -56,8 +56,12 @@ class MapLayers:
 
     def choose(self, names: list[str]) -> None:
         """Show these maps and no others, side by side."""
+        if names == [name for name, layer in self._layers.items() if layer.visible]:
+            return
         for name, layer in self._layers.items():
             layer.visible = name in names
+        for name in names:
+            self._show_sigma(name)
         if names and names[0] in self._layers:
             self._viewer.layers.selection.active = self._layers[names[0]]
         self._viewer.reset_view()
@@ -84,12 +88,18 @@ class MapLayers:
         if self._revisions.get(name) is shown:
             return
         self._revisions[name] = shown
-        message, value = shown.message, shown.arrays["value"]
-        self._set(name, title(message), value, message, message.colormap, (message.low, message.high))
-        sigma = shown.arrays.get("sigma")
-        if sigma is not None and np.isfinite(sigma).any():
-            limits = (0.0, SIGMA_SHARE * (message.high - message.low))
-            self._set(f"sigma of {name}", f"σ of {title(message)}", sigma, message, "magma", limits)
+        message = shown.message
+        self._set(name, title(message), shown.arrays["value"], message, message.colormap, (message.low, message.high))
+        if self._layers[name].visible or f"sigma of {name}" in self._layers:
+            self._show_sigma(name)
+
+    def _show_sigma(self, name: str) -> None:
+        """Keep a hidden layer of a map's uncertainty, from the moment when the map itself is first looked at."""
+        shown = self._revisions.get(name)
+        sigma = shown.arrays.get("sigma") if shown is not None else None
+        if shown is not None and sigma is not None:
+            limits = (0.0, SIGMA_SHARE * (shown.message.high - shown.message.low))
+            self._set(f"sigma of {name}", f"σ of {title(shown.message)}", sigma, shown.message, "magma", limits)
 
     def _set(
         self, name: str, shown_name: str, value: NDArray[Any], message: MapPublished, colormap: str, limits: tuple[float, float]

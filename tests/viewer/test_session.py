@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,6 +190,21 @@ def test_a_receiver_waits_for_a_server_that_is_not_there_and_ends_at_once():
     receiver.close()
     assert not link.is_met
     assert 0.2 < link.silent_s < 5
+
+
+def test_answers_that_cannot_be_read_are_counted_and_the_window_can_say_why():
+    with zmq.Context.instance().socket(zmq.ROUTER) as socket:
+        socket.linger = 0
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+        receiver = Receiver(f"tcp://127.0.0.1:{port}")
+        for answer in (b"\x00garbage", b'{"protocol": 7}'):
+            client, _ = socket.recv_multipart()
+            socket.send_multipart([client, answer])
+        wait_for(lambda: receiver.link.n_malformed == 2)
+        verdict = freshness(Session(), receiver.link)
+        receiver.close()
+    assert verdict.level is Level.STALE
+    assert "protocol 7" in verdict.text
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(2.5, 4.2)), max_size=60))

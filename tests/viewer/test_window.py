@@ -1,8 +1,10 @@
 """Real windows on a real screen, judged by what can be seen in them."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtGui import QImage
 
 from operando.bus import FeedServer
-from viewer.app import open_window, view
+from viewer.app import Director, open_window, view
 from viewer.freshness import Level
 from viewer.snapshot import picture_of
 from viewer.window import Monitor
@@ -20,7 +22,7 @@ PIXEL_MM = 0.08
 
 
 @pytest.fixture
-def window(screen, qtbot, phantom) -> Iterator[Monitor]:
+def window(screen, qapp, phantom) -> Iterator[Monitor]:
     monitor = open_window(phantom.address)
     yield monitor
     monitor.viewer.close()
@@ -106,29 +108,34 @@ def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(windo
     qtbot.waitUntil(lambda: window.header.pill.level is Level.FRESH, timeout=10_000)
 
 
-def test_a_panel_that_fails_says_so_and_stops_no_other(window, phantom, qtbot):
+def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no_other(window, phantom, qtbot, tmp_path):
     def fail(session: object) -> None:
         raise ZeroDivisionError("no scale")
 
     window.sinogram.show_session = fail
     phantom.everything()
-    qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=10_000)
-    qtbot.waitUntil(lambda: bool(window.layers.names) and window.strip.cursor_s is not None, timeout=5000)
-
-
-def test_the_maps_that_are_chosen_stand_side_by_side_and_the_mouse_reads_them(window, phantom, qtbot):
-    phantom.everything()
-    qtbot.waitUntil(lambda: window.is_settled, timeout=10_000)
+    qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=20_000)
+    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=10_000)
     window.gallery.choose(["x_lithium", "weight_LiC6"])
     assert window.viewer.canvas.grid.actual_shape(window.viewer.layers) == (1, 2)
     for callback in window.viewer.mouse_move_callbacks:
         callback(window.viewer, _MouseAt(y=1.0, x=0.5))
     assert "x in LixC6 at x 0.50 mm, y 1.00 mm: " in window.gallery.readout
     assert "± 0.03" in window.gallery.readout
+
     phantom.run = "run-0002"
     phantom.start()
     qtbot.waitUntil(lambda: window.session.tomogram.run == "run-0002", timeout=5000)
     qtbot.waitUntil(lambda: bool(np.isnan(window.layers.layer("x_lithium").data).all()), timeout=5000)
+
+    stop = threading.Event()
+    director = Director(window, snapshot=tmp_path / "stopped.png", stop=stop, ends_itself=False)
+    director.tick()
+    assert not (tmp_path / "stopped.png").exists()
+    stop.set()
+    director.tick()
+    assert window.is_closed
+    assert read_png(tmp_path / "stopped.png").shape[:2] == (1000, 1700)
 
 
 class _MouseAt:
@@ -137,39 +144,35 @@ class _MouseAt:
 
 
 def test_nothing_is_left_running_when_the_window_is_closed(screen, qtbot):
-    before = set(threading.enumerate())
     monitor = open_window("tcp://127.0.0.1:1")
     qtbot.waitUntil(lambda: monitor.header.pill is not None, timeout=5000)
     assert monitor.header.pill.text.startswith("waiting for tcp://127.0.0.1:1, since")
     monitor.viewer.close()
     assert monitor.is_closed
-    qtbot.waitUntil(
-        lambda: not {t for t in threading.enumerate() if t not in before and t.name.startswith("viewer")}, timeout=5000
-    )
+    assert "viewer tcp://127.0.0.1:1" not in {thread.name for thread in threading.enumerate()}
     ticks: list[None] = []
     monitor.on_tick = lambda: ticks.append(None)
     qtbot.wait(150)
     assert ticks == []
 
 
-@pytest.mark.parametrize("end", ["finished", "stopped"])
-def test_the_picture_that_is_left_behind_shows_the_final_maps(screen, qtbot, phantom, tmp_path, end):
-    picture_path, stop = tmp_path / "monitor.png", threading.Event()
-    phantom.everything(share=1.0, state="finished" if end == "finished" else "scanning")
-    threads = [threading.Timer(4.0, stop.set)] if end == "stopped" else []
-    for thread in threads:
-        thread.start()
-    assert view(phantom.address, None, snapshot=picture_path, stop=stop, wait_for_end=True) == 0
-    for thread in threads:
-        thread.join()
-    picture = read_png(picture_path)
+def test_the_picture_that_is_left_behind_shows_the_final_maps_and_no_setting_of_the_user_is_touched(
+    screen, qtbot, phantom, tmp_path, monkeypatch
+):
+    settings = tmp_path / "napari.yaml"
+    monkeypatch.setenv("NAPARI_CONFIG", str(settings))
+    phantom.everything(share=1.0, state="finished")
+    assert view(phantom.address, None, snapshot=tmp_path / "monitor.png", wait_for_end=True) == 0
+    picture = read_png(tmp_path / "monitor.png")
     assert picture.shape[:2] == (1000, 1700)
     middle = picture[150:650, 400:1200]
     assert share(middle, (255, 0, 0), tolerance=40) > 0.01, "no LiC6 is seen"
     assert share(middle, (0, 0, 0), tolerance=40) > 0.01, "no C6 is seen"
+    assert not settings.exists()
+    assert os.environ["NAPARI_CONFIG"] == str(settings)
 
 
-def read_png(path: object) -> NDArray[np.uint8]:
+def read_png(path: Path) -> NDArray[np.uint8]:
     image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGBA8888)
     bits = image.constBits()
     bits.setsize(image.sizeInBytes())
