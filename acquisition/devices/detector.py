@@ -75,7 +75,7 @@ class SimplonDetector(Device):
     def wait_for_images(self, n_images: int, *, timeout_s: float = 60.0) -> Status:
         """Give a status that is done when the detector has sent at least this many images of the series."""
         promise = Promise(self, timeout_s=timeout_s, late=lambda: self._complaint(n_images))
-        self._waiting.append(promise)
+        self._waiting = [*(waiting for waiting in self._waiting if not waiting.is_settled), promise]
         threading.Thread(target=self._poll_images, args=(promise, n_images), daemon=True).start()
         return promise.status
 
@@ -167,13 +167,13 @@ class SimplonDetector(Device):
         self._exposure = exposure
 
     def _make_idle(self) -> None:
-        """End what an earlier life of this program, or someone else, has left armed."""
+        """End what an earlier life of this program, someone else, or a pause in the midst of arming has left armed."""
         state = self.client.status("state")
         if state == "na":
             self._command("initialize")
-        elif state != "idle" and not self._is_armed:
+        elif state != "idle":
             logger.warning("detector was left armed, its series is aborted", state=state, url=self.client.url)
-            self._command("abort")
+            self._end("abort")
 
     def _arm(self) -> None:
         # The detector counts over its life: what it says before a series is that series' zero.

@@ -68,8 +68,8 @@ class TriggerBox(Device):
 
     def prepare(self, value: GateTrain) -> Status:
         """Disarm and load a train; done when the box has it."""
-        self.is_armed.put(0, wait=False)
         parts = [
+            self.is_armed.set(0, timeout=TIMEOUT_S),
             self.start.set(value.start_mm, timeout=TIMEOUT_S),
             self.direction.set(value.direction, timeout=TIMEOUT_S),
             self.n_pulses.set(value.n_pulses, timeout=TIMEOUT_S),

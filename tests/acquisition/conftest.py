@@ -1,6 +1,7 @@
 """A simulated beamline in its own process, with a profile on free ports; one for all tests of a session.
 
-``OPERANDO_PREFIX`` points the tests at a beamline that runs already, with process variables of that prefix.
+``OPERANDO_PREFIX`` points the tests at a beamline that runs already, with process variables of that prefix; EPICS_CA_ADDR_LIST
+must say where. What needs a simulated cable or a limit of the profile here then fails, and tells how that beamline differs.
 """
 
 import os
@@ -92,7 +93,7 @@ def make_test_profile() -> Callable[..., Profile]:
 @pytest.fixture(scope="session")
 def ca_port() -> int:
     """The first of several free ports in a row; Channel Access of this process is pointed at all of them before it starts."""
-    for first in range(25000 + 40 * (os.getpid() % 500), 60000, N_PORTS):
+    for first in range(10000 + 40 * (os.getpid() % 500), 32000, N_PORTS):
         if all(_is_free(first + offset) for offset in range(N_PORTS)):
             use_as_client([first + offset for offset in range(4)])
             return first

@@ -160,3 +160,12 @@ def test_a_hexapod_axis_of_an_unknown_name_is_refused(make_test_profile, tmp_pat
     profile = make_test_profile(tmp_path, port=5064, hexapod_axes=axes)
     with pytest.raises(ProfileError, match=r"hexapod_axes\.Q: unknown axis"):
         Beamline(profile, time_scale=1.0, cable=open_cable, clock=make_clock())
+
+
+@pytest.mark.parametrize(("state", "duration_s"), [("Armed", 0.3), ("Running", 0.3), ("Idle", 0.075), ("Done", 0.075)])
+def test_only_moves_that_are_not_measured_are_hurried(make_test_profile, tmp_path, open_cable, state, duration_s):
+    profile = make_test_profile(tmp_path, port=5064)
+    simulated = Beamline(profile, time_scale=4.0, cable=open_cable, clock=lambda: 0.0)
+    simulated.box.state = state
+    simulated.fast.platform.go(simulated.fast_axis, 2.0)
+    assert simulated.fast.platform.trajectory.end_s == pytest.approx(duration_s)
