@@ -9,6 +9,8 @@ import structlog
 def configure_logging(*, verbose: bool = False) -> None:
     """Set up structlog for this process; libraries that use the standard logging show warnings only."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    # silx says at every start that there is no OpenCL; nothing here wants it.
+    logging.getLogger("silx.opencl").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -1,0 +1,128 @@
+"""A whole beamtime under one supervisor: which processes there are, in which order, and how the run goes."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from operando.bus import FeedClient
+from operando.errors import ServiceError
+from operando.messages import Notice, ScanProgress
+from operando.profile import Profile, write_profile
+from operando.supervise import Role, Supervisor
+
+READY_TIMEOUT_S = 90.0
+"""A first start compiles nothing, but imports napari, pyFAI and ophyd at the same time on two cores."""
+
+VIEW = "view"
+_MAX_RESTARTS = {"cell": 3, "reduce": 3, "analyse": 3, VIEW: 3}
+"""What holds the state of a run (stages, armed detector, RunEngine) is not started again: it would not be the same run."""
+
+_RESULTS_SILENT_S = 60.0
+"""The analysis publishes at least once a second; a minute of silence while it runs means that it hangs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """How the maps are shown."""
+
+    environment: dict[str, str]
+    """Variables that lead the viewer to its screen."""
+    snapshot: Path | None = None
+    """Where the viewer leaves a picture when the run has ended; it ends itself then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beamtime:
+    """A profile resolved for this run, with its folder."""
+
+    profile: Profile
+    out: Path
+
+    @property
+    def profile_file(self) -> Path:
+        """Where the resolved profile stands, for every process and for later."""
+        return self.out / "profile.toml"
+
+    def role(self, name: str) -> Role:
+        """Give the role of one process of this beamtime."""
+        command = [sys.executable, "-m", "operando", "start", name, str(self.profile_file), "--out", str(self.out), "--leashed"]
+        return Role(name=name, command=command, max_restarts=_MAX_RESTARTS.get(name, 0))
+
+    def view_role(self, window: Window) -> Role:
+        """Give the role of the viewer: anyone may kill it, nothing upstream notices."""
+        command = [sys.executable, "-m", "operando", "view", self.profile.addresses.results, "--leashed"]
+        if window.snapshot is not None:
+            command += ["--snapshot", str(window.snapshot)]
+        return Role(name=VIEW, command=command, max_restarts=_MAX_RESTARTS[VIEW], environment=window.environment)
+
+
+def scan_roles(profile: Profile) -> list[str]:
+    """Give the processes of a scan in the order of their start; the one that begins the run comes last."""
+    twin = ["ioc", "detector"] if profile.twin else []
+    return [*twin, "cell", "reduce", "analyse", "acquire"]
+
+
+def start_processes(beamtime: Beamtime, supervisor: Supervisor, roles: Sequence[str], window: Window) -> None:
+    """Write the resolved profile and start the processes and the window; returns when the processes are ready.
+
+    The last role is started when the others are ready: it may begin to scan at once.
+
+    Raises
+    ------
+    ServiceError
+        If a process does not get ready, with its last words.
+    """
+    beamtime.out.mkdir(parents=True, exist_ok=True)
+    write_profile(beamtime.profile, beamtime.profile_file)
+    *first, last = roles
+    for name in first:
+        supervisor.start(beamtime.role(name))
+    supervisor.start(beamtime.view_role(window))
+    supervisor.wait_ready(first, timeout_s=READY_TIMEOUT_S)
+    supervisor.start(beamtime.role(last))
+    supervisor.wait_ready([last], timeout_s=READY_TIMEOUT_S)
+
+
+def follow_run(
+    beamtime: Beamtime,
+    supervisor: Supervisor,
+    *,
+    show: Callable[[ScanProgress], None],
+    notice: Callable[[Notice], None],
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> ScanProgress | None:
+    """Watch the run through the results feed until its last line is analysed; None if it was stopped before.
+
+    Raises
+    ------
+    ServiceError
+        If a process died for good, the analysis fell silent, or the run was aborted or failed.
+    """
+    heard_at = clock()
+    with FeedClient(beamtime.profile.addresses.results) as results:
+        while not stop.is_set():
+            supervisor.check()
+            for entry in results.poll(0.5):
+                heard_at = clock()
+                if isinstance(entry.message, Notice):
+                    notice(entry.message)
+                if not isinstance(entry.message, ScanProgress):
+                    continue
+                show(entry.message)
+                if entry.message.state == "finished":
+                    return entry.message
+                if entry.message.state in ("aborted", "failed"):
+                    raise ServiceError(f"the run was {entry.message.state}: see {beamtime.out / 'logs' / 'acquire.log'}")
+            if clock() - heard_at > _RESULTS_SILENT_S:
+                raise ServiceError(f"the analysis has been silent for {_RESULTS_SILENT_S:.0f} s: see {beamtime.out / 'logs'}")
+    return None
+
+
+def has_screen() -> bool:
+    """Tell whether this machine offers a screen to draw on."""
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

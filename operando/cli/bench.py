@@ -1,0 +1,56 @@
+"""``operando bench``: figures beside named peers, measured in one run on this machine."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from operando.errors import MissingInputError
+
+MODULES = ("integration", "stream", "reconstruction")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(bench)
+    app.command(hidden=True)(warm)
+
+
+def bench(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    only: Annotated[str | None, typer.Option(help=f"One of {', '.join(MODULES)}.")] = None,
+) -> None:
+    """Measure speed beside named peers on the same data in the same run; ratios above 1 are in our favour."""
+    root = Path(__file__).parents[2]
+    if not (root / "benchmarks").is_dir():
+        raise MissingInputError("the benchmarks are not part of the installed package: run this in a checkout of operando")
+    sys.path.insert(0, str(root))
+    console = Console(stderr=True)
+    rows = []
+    for name in MODULES if only is None else (only,):
+        console.print(f"measuring {name}")
+        rows += import_module(f"benchmarks.{name}").rows()
+    if json_file is not None:
+        json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    Console().print(_table(rows))
+
+
+def _table(rows: list[dict[str, object]]) -> Table:
+    table = Table("what", "ours", "peer", "unit", "ratio", "peer's name", "device")
+    for row in rows:
+        numbers = [f"{row[key]:.4g}" if isinstance(row[key], float | int) else "-" for key in ("ours", "peer", "ratio")]
+        table.add_row(
+            str(row["name"]), numbers[0], numbers[1], str(row["unit"]), numbers[2], str(row["peer_name"]), str(row["device"])
+        )
+    return table
+
+
+def warm() -> None:
+    """Compile the kernels into their cache, so that no run waits for it."""
+    for module in ("streaming.integrate", "streaming.reconstruct", "acquisition.twin.render"):
+        import_module(module)

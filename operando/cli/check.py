@@ -1,0 +1,73 @@
+"""``operando check``: what is wrong with a profile, in words."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from operando.errors import OperandoError, ProfileError
+from operando.profile import Profile, read_profile
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(check)
+
+
+def check(profile: Annotated[str, typer.Argument(help="A profile's name, folder or file.")]) -> None:
+    """Check PROFILE without touching hardware: keys, files, geometry, phases, cell source, limits of the scan."""
+    read = read_profile(profile)
+    typer.echo(f"ok     keys: {len(read.phases)} phases, {read.scan.n_lines} lines of {read.scan.n_points} points")
+    complaints = [complaint for name, examine in EXAMINATIONS.items() if (complaint := _examined(name, examine, read))]
+    if complaints:
+        raise ProfileError(f"profile {read.name!r} cannot be used: {len(complaints)} of {len(EXAMINATIONS)} checks failed")
+
+
+def _examined(name: str, examine: Callable[[Profile], str], profile: Profile) -> str | None:
+    try:
+        found = examine(profile)
+    except OperandoError as error:
+        typer.echo(f"WRONG  {name}: {error}")
+        return str(error)
+    typer.echo(f"ok     {name}: {found}")
+    return None
+
+
+def _geometry(profile: Profile) -> str:
+    from streaming.integrate.geometry import read_geometry
+
+    geometry = read_geometry(profile)
+    rows, columns = geometry.shape
+    part = 100 * geometry.mask.mean()
+    return f"{rows} x {columns} pixels, {part:.1f} % masked, wavelength {geometry.wavelength_angstrom:.5f} angstrom"
+
+
+def _phases(profile: Profile) -> str:
+    from streaming.channels import make_pattern_model
+
+    structures = make_pattern_model(profile).structures
+    return ", ".join(f"{structure.name} ({len(structure.q)} reflections)" for structure in structures)
+
+
+def _cell(profile: Profile) -> str:
+    from acquisition.cell.source import open_recording
+
+    recording, notice = open_recording(profile)
+    return f"{recording.name}" + (f" ({notice})" if notice else "")
+
+
+def _scan(profile: Profile) -> str:
+    from acquisition.plans.dry_run import dry_run
+
+    rehearsal = dry_run(profile)
+    if rehearsal.complaints:
+        raise ProfileError("; ".join(rehearsal.complaints))
+    return f"{rehearsal.layout.n_frames} frames in {rehearsal.layout.total_s:.0f} s"
+
+
+EXAMINATIONS: dict[str, Callable[[Profile], str]] = {
+    "geometry": _geometry,
+    "phases": _phases,
+    "cell": _cell,
+    "scan": _scan,
+}

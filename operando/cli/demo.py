@@ -1,0 +1,61 @@
+"""``operando demo``: the whole loop on a simulated beamline."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from operando.cli.beamtime import Beamtime, scan_roles
+from operando.cli.ports import on_free_ports
+from operando.cli.run import conduct, stop_on_signals
+from operando.cli.summary import summary_since
+from operando.errors import ServiceError
+from operando.profile import Profile, read_profile
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Draw on a virtual screen; leave monitor.png.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the run; an earlier demo there is replaced.")] = Path("runs/demo"),
+    profile: Annotated[str, typer.Option(help="A profile with a simulated beamline.")] = "demo",
+    sample: Annotated[str | None, typer.Option(help="Another simulated sample, for instance jelly-roll-b.")] = None,
+) -> None:
+    """Show the lithium in a simulated working cell, live, in about three minutes.
+
+    The real plan scans a simulated beamline (motors over Channel Access, a detector that streams over ZeroMQ, a cell from a
+    recorded file), and the real pipeline analyses it. The folder then holds scan.nxs, summary.json and, with --headless,
+    monitor.png.
+    """
+    started = time.monotonic()
+    chosen = _with_sample(on_free_ports(read_profile(profile)), sample)
+    if chosen.twin is None:
+        raise ServiceError(f"profile {chosen.name!r} has no simulated beamline: use operando run")
+    _forget_earlier_demo(out)
+    beamtime = Beamtime(profile=chosen, out=out.resolve())
+    finish = summary_since(started)
+    last = conduct(beamtime, headless=headless, stop=stop_on_signals(), roles=scan_roles(chosen), finish=finish)
+    if last is None:
+        raise ServiceError(f"the demo was stopped; what it measured is in {out}")
+    typer.echo(f"{last.lines_done} lines in {time.monotonic() - started:.0f} s: see {out}/scan.nxs and {out}/summary.json")
+
+
+def _with_sample(profile: Profile, sample: str | None) -> Profile:
+    if sample is None or profile.twin is None:
+        return profile
+    return profile.model_copy(update={"twin": profile.twin.model_copy(update={"sample": sample})})
+
+
+def _forget_earlier_demo(out: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    profile_file = out / "profile.toml"
+    if not (out / "journal.jsonl").exists() or not profile_file.exists():
+        return
+    if read_profile(str(profile_file)).twin is None:
+        raise ServiceError(f"{out} holds measurements of a real beamline: choose another --out")
+    shutil.rmtree(out)

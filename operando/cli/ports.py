@@ -1,0 +1,47 @@
+"""Free ports for a demo, so that it runs beside anything else."""
+
+import socket
+from contextlib import ExitStack
+
+from operando.errors import ServiceError
+from operando.profile import Profile
+
+_CHANNEL_ACCESS_FIRST = 15064
+_CHANNEL_ACCESS_LAST = 25064
+
+
+def on_free_ports(profile: Profile) -> Profile:
+    """Give the profile with every loopback port replaced by one that is free now."""
+    ports = free_ports(6)
+    loopback = [f"tcp://127.0.0.1:{port}" for port in ports]
+    detector = profile.detector.model_copy(update={"rest": f"http://127.0.0.1:{ports[0]}", "stream": loopback[1]})
+    addresses = profile.addresses.model_copy(update={"journal": loopback[2], "reduction": loopback[3], "results": loopback[4]})
+    control = profile.control.model_copy(update={"channel_access_port": free_channel_access_port()})
+    twin = profile.twin.model_copy(update={"cable": loopback[5]}) if profile.twin else None
+    return profile.model_copy(update={"detector": detector, "addresses": addresses, "control": control, "twin": twin})
+
+
+def free_ports(n: int) -> list[int]:
+    """Give different TCP ports that nobody listens on at this moment."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
+
+
+def free_channel_access_port() -> int:
+    """Give a port that is free in TCP and UDP together with its successor: beamline and cell bridge are neighbours."""
+    for port in range(_CHANNEL_ACCESS_FIRST, _CHANNEL_ACCESS_LAST, 2):
+        if all(_is_free(number, kind) for number in (port, port + 1) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+            return port
+    raise ServiceError("no free pair of Channel Access ports between 15064 and 25064: end other control systems here")
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,133 @@
+"""``operando run``: a beamtime on the beamline that a profile describes."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from operando.cli.beamtime import VIEW, Beamtime, Window, follow_run, has_screen, scan_roles, start_processes
+from operando.cli.progress import RunProgress
+from operando.cli.summary import Finish, summary_since
+from operando.errors import ProfileError, ServiceError
+from operando.messages import ScanProgress
+from operando.profile import read_profile
+from operando.screen import VirtualScreen
+from operando.supervise import Supervisor
+
+_SNAPSHOT_TIMEOUT_S = 60.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(run)
+
+
+def run(
+    profile: Annotated[str, typer.Argument(help="A profile's name, folder or file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the scan would do; touch nothing.")] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="Draw on a virtual screen; leave monitor.png.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the beamtime.")] = Path("runs/run"),
+) -> None:
+    """Scan a cell on the beamline of PROFILE and show its lithium, live."""
+    read = read_profile(profile)
+    if dry_run:
+        from acquisition.plans.dry_run import dry_run as rehearse
+
+        rehearsal = rehearse(read)
+        typer.echo(str(rehearsal))
+        if rehearsal.complaints:
+            raise ProfileError(f"this scan cannot be flown: {rehearsal.complaints[0]}")
+        return
+    beamtime = Beamtime(profile=read, out=out.resolve())
+    finish = summary_since(time.monotonic())
+    last = conduct(beamtime, headless=headless, stop=stop_on_signals(), roles=scan_roles(read), finish=finish)
+    if last is None:
+        raise ServiceError(f"the run was stopped; what it measured is in {out}")
+
+
+def conduct(
+    beamtime: Beamtime,
+    *,
+    headless: bool,
+    stop: threading.Event,
+    roles: Sequence[str],
+    begin: Callable[[], None] | None = None,
+    finish: Finish | None = None,
+) -> ScanProgress | None:
+    """Supervise the roles and a window to the end of the scan; None if it was stopped before.
+
+    With a real screen the window stays until it is closed.
+
+    Parameters
+    ----------
+    begin
+        Called when all processes are ready.
+    finish
+        Called with the last word of the analysis, while all processes still answer.
+
+    Raises
+    ------
+    ServiceError
+        If there is no screen, or a process fails for good.
+    """
+    if not headless and not has_screen():
+        raise ServiceError("no screen: DISPLAY is not set. Add --headless to draw on a virtual screen and get a picture")
+    refuse_used_folder(beamtime.out)
+    with ExitStack() as stack:
+        window = _window(beamtime, stack, headless=headless)
+        progress = stack.enter_context(RunProgress())
+        supervisor = stack.enter_context(Supervisor(logs=beamtime.out / "logs"))
+        progress.step("starting the processes")
+        start_processes(beamtime, supervisor, roles, window)
+        if begin is not None:
+            begin()
+        progress.step("scanning")
+        last = follow_run(beamtime, supervisor, show=progress.show, notice=progress.notice, stop=stop)
+        if last is not None:
+            if finish is not None:
+                finish(beamtime, last)
+            _wait_for_window(supervisor, progress, stop, headless=headless)
+    return last
+
+
+def _wait_for_window(supervisor: Supervisor, progress: RunProgress, stop: threading.Event, *, headless: bool) -> None:
+    if headless:
+        if not supervisor.wait_ended(VIEW, timeout_s=_SNAPSHOT_TIMEOUT_S):
+            raise ServiceError(f"the viewer left no picture within {_SNAPSHOT_TIMEOUT_S:.0f} s: see the log of view")
+        return
+    progress.step("the scan is complete; close the window to end")
+    while supervisor.is_running(VIEW) and not stop.wait(0.2):
+        pass
+
+
+def refuse_used_folder(out: Path) -> None:
+    """Refuse a folder that holds another run: nothing acquired is ever overwritten.
+
+    Raises
+    ------
+    ServiceError
+        If there is a journal or an archive in it.
+    """
+    for name in ("journal.jsonl", "scan.nxs"):
+        if (out / name).exists():
+            raise ServiceError(f"{out / name} exists: choose another --out, or move that run away; nothing is overwritten")
+
+
+def _window(beamtime: Beamtime, stack: ExitStack, *, headless: bool) -> Window:
+    if not headless:
+        return Window(environment={})
+    screen = stack.enter_context(VirtualScreen())
+    return Window(environment=screen.environment, snapshot=beamtime.out / "monitor.png")
+
+
+def stop_on_signals() -> threading.Event:
+    """Give an event that Ctrl-C and SIGTERM set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,50 @@
+"""``operando view``: the window, on a running beamtime or on an archive."""
+
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from operando.errors import MissingInputError
+from operando.log import configure_logging
+from operando.process import run_until_stopped
+from operando.profile import Addresses
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(view)
+
+
+def view(
+    source: Annotated[
+        str, typer.Argument(metavar="[ADDRESS|FILE]", help="tcp://HOST:PORT of the results, or a scan.nxs.")
+    ] = "",
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Write a picture of the window when the run has ended, and end.")
+    ] = None,
+    leashed: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Show maps and cell state: live from ADDRESS (default: this machine), or from an archive FILE.
+
+    Start and stop it at any time, as often and on as many machines as you like: nothing upstream notices.
+    """
+    from viewer.app import view as show
+
+    configure_logging()
+    source = source or Addresses().results
+    is_address = source.startswith("tcp://")
+    if not is_address and not Path(source).is_file():
+        raise MissingInputError(f"no file {source}: give a scan.nxs, or an address such as {Addresses().results}")
+
+    def work(ready: object, stop: threading.Event) -> None:
+        show(
+            source if is_address else None,
+            None if is_address else Path(source),
+            snapshot=snapshot,
+            stop=stop,
+            wait_for_end=snapshot is not None,
+        )
+
+    run_until_stopped(work, leashed=leashed)
