@@ -27,7 +27,7 @@ def calibrate(
     if not image.is_file():
         raise MissingInputError(f"no image {image}")
     result = calibrate_file(read_profile(profile), image, calibrant=calibrant, energy_kev=energy_kev)
-    typer.echo(result.text)
+    typer.echo(result.table())
     if out is not None:
         result.write_poni(out)
         typer.echo(f"geometry written to {out}")
