@@ -65,11 +65,25 @@ CRYSTALS: dict[str, Structure] = {
     "nmc": layered_oxide(
         {"Ni": 0.5, "Mn": 0.3, "Co": 0.2}, lithium=NMC_LITHIUM_Y, a_angstrom=2.8245, c_angstrom=14.500, oxygen_z=NMC_OXYGEN_Z
     ),
+    # The inactive part keeps one lattice in all states of the cell; which one is assumed: nearly full of lithium.
+    "nmc_s": layered_oxide(
+        {"Ni": 0.5, "Mn": 0.3, "Co": 0.2}, lithium=0.97, a_angstrom=2.866, c_angstrom=14.260, oxygen_z=NMC_OXYGEN_Z
+    ),
     "graphite": Structure(
         a_angstrom=2.464,
         c_angstrom=6.711,
         is_hexagonal=True,
         sites=(Site(occupants={"C": 1.0}, b_iso=0.6, positions=GRAPHITE_2H),),
+    ),
+    # Stage 4: lithium in every fourth gallery on average, disordered in the plane; the mean layer of 3.443 angstrom is a model.
+    "lic30": Structure(
+        a_angstrom=2.467,
+        c_angstrom=6.886,
+        is_hexagonal=True,
+        sites=(
+            Site(occupants={"C": 1.0}, b_iso=0.6, positions=GRAPHITE_2H),
+            Site(occupants={"Li": 1 / 15}, b_iso=1.5, positions=((0, 0, 0), (0, 0, 0.5))),
+        ),
     ),
     "lic12": _intercalated(a_angstrom=4.288, c_angstrom=7.065, layers=(0.25, 0.75)),
     "lic6": _intercalated(a_angstrom=4.305, c_angstrom=3.706, layers=(0.5,)),
@@ -93,14 +107,16 @@ WIDTHS_DEG: dict[str, float] = {
     "cu": 0.046,
     "al": 0.044,
     "nmc": 0.055,
+    "nmc_s": 0.055,
     "graphite": 0.061,
+    "lic30": 0.061,
     "lic12": 0.061,
     "lic6": 0.061,
     "ceo2": 0.036,
 }
 """Full width at half maximum of a reflection in two theta: beam, pixel and crystallite size together."""
 
-LITHIUM_X: dict[str, float] = {"graphite": 0.0, "lic12": 0.5, "lic6": 1.0}
+LITHIUM_X: dict[str, float] = {"graphite": 0.0, "lic30": 0.2, "lic12": 0.5, "lic6": 1.0}
 """x in LixC6 of each phase of the anode."""
 
 

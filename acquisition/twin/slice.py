@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import xraydb
@@ -20,6 +21,10 @@ class Slice:
     """Mass of each material in a volume of the sample, shape (y, x, material), g/cm3."""
     voxel_mm: float
     """Edge of a voxel."""
+    lithium_y: NDArray[np.float32] | None = None
+    """y in LiyNMC of the active cathode, shape (y, x), NaN where there is none; None leaves all of it at one lattice."""
+    normal_rad: NDArray[np.float32] | None = None
+    """Direction of the layers' normal in the sample's frame, from x towards y, shape (y, x); None where nothing is layered."""
 
     @property
     def axis_mm(self) -> NDArray[np.float64]:
@@ -38,6 +43,14 @@ class Slice:
         """Lithium content x in LixC6, shape (y, x); NaN where there is no anode."""
         carbon = {name: self.density_of(name) / grams_per_c6(name) for name in LITHIUM_X}
         return lithium_from_amounts(carbon)
+
+
+class SampleHistory(Protocol):
+    """A sample that changes with time: piecewise constant, and the same object for all times of one piece."""
+
+    def slice_at(self, time_s: float) -> Slice:
+        """Give the sample as it is at a time, Unix epoch; from any thread."""
+        ...
 
 
 def grams_per_c6(phase: str) -> float:

@@ -6,7 +6,8 @@ from acquisition.twin.score import AnalysedMap, average_over, score_amounts, sco
 from acquisition.twin.slice import Slice, grams_per_c6, graphite_phases
 
 N, VOXEL_MM = 40, 0.025
-MATERIALS = (*LITHIUM_X, "nmc")
+ANODE = ("graphite", "lic12", "lic6")
+MATERIALS = (*ANODE, "nmc")
 
 
 def make_truth() -> Slice:
@@ -14,7 +15,7 @@ def make_truth() -> Slice:
     x = np.linspace(0.05, 0.95, N)[:, np.newaxis] * np.ones(N)
     is_anode = np.arange(N) < N // 2
     parts = graphite_phases(x)
-    layers = [0.02 * parts[name] * grams_per_c6(name) * is_anode for name in LITHIUM_X]
+    layers = [0.02 * parts[name] * grams_per_c6(name) * is_anode for name in ANODE]
     layers.append(3.0 * ~is_anode * np.ones((N, N)))
     return Slice(
         name="halves", materials=MATERIALS, density_g_cm3=np.stack(layers, axis=-1).astype(np.float32), voxel_mm=VOXEL_MM
@@ -35,7 +36,7 @@ def averaged(truth: Slice, name: str) -> np.ndarray:
 
 
 def true_lithium(truth: Slice) -> np.ndarray:
-    moles = {name: averaged(truth, name) / grams_per_c6(name) for name in LITHIUM_X}
+    moles = {name: averaged(truth, name) / grams_per_c6(name) for name in ANODE}
     with np.errstate(invalid="ignore"):
         return sum(LITHIUM_X[name] * part for name, part in moles.items()) / sum(moles.values())
 
