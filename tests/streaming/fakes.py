@@ -1,14 +1,27 @@
-"""Fakes with real behaviour: a clock that is moved by hand, an integrator whose pattern tells the frame."""
+"""Fakes with real behaviour: a clock that is moved by hand, an integrator whose pattern tells the image, words of a scan."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from operando.messages import LineAborted, LineAnnounced, LineFlown, RunStarted, RunStopped
+from operando.bus import MemoryStore
+from operando.messages import LineAborted, LineAnnounced, LineFlown, Message, RunStarted, RunStopped, StreamStatus
+from operando.scan import LineKey
 from streaming.account import FrameKey, SeriesKey
+from streaming.collect import Collector
+from streaming.events import Event, Heard
+from streaming.expected import ExpectedDetector
+from streaming.intake import Intake, SeriesIntegrator
+from streaming.line import Line
+from streaming.line_file import read_line
 from streaming.measured import Measured
+from streaming.receive import Received
+
+M = TypeVar("M", bound=Message)
 
 Q = np.linspace(1.0, 2.0, 4)
 N_POINTS = 5
@@ -91,3 +104,76 @@ def run_started(run: str = "r") -> RunStarted:
 
 def run_stopped(run: str = "r") -> RunStopped:
     return RunStopped(run=run, exit_status="abort", time_s=1.0)
+
+
+SHAPE = (20, 30)
+EXPECTED = ExpectedDetector(shape=SHAPE, pixel_m=172e-6, energy_ev=103_500.0)
+LIMIT_BYTES = 2**20
+
+
+def integrator_of_mask(mask: NDArray[np.bool_] | None) -> SeriesIntegrator:
+    return SeriesIntegrator(integrator=FakeIntegrator(mask=mask), geometry_sha256="masked" if mask is not None else "plain")
+
+
+def frame_of(image_id: int) -> NDArray[np.uint32]:
+    """An image whose sum tells its id."""
+    frame = np.zeros(SHAPE, np.uint32)
+    frame[image_id % SHAPE[0], image_id % SHAPE[1]] = image_id
+    return frame
+
+
+class Rig:
+    """The whole reduction without threads and sockets, on a clock that is moved by hand."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.clock = FakeClock()
+        self.store = MemoryStore()
+        self.intake = Intake(EXPECTED, integrator_of_mask, limit_bytes=LIMIT_BYTES)
+        self.collector = Collector(
+            q=Q,
+            out=out,
+            store=self.store,
+            queue_state=lambda: (0, 64),
+            clock=self.clock,
+            wall_clock=lambda: 1e9 + self.clock(),
+        )
+
+    def receive(self, *messages: bytes | Sequence[bytes]) -> list[Event]:
+        """Push messages of V2 (bytes) or V1 (parts) through, and give what they came to."""
+        seen: list[Event] = []
+        for message in messages:
+            parts = (message,) if isinstance(message, bytes) else tuple(message)
+            events, job = self.intake.read(Received(parts=parts, received_s=self.clock()))
+            seen += events if job is None else [*events, *self.intake.measure(job)]
+        for event in seen:
+            self.collector.handle(event)
+        return seen
+
+    def hear(self, *words: Message) -> None:
+        for word in words:
+            self.collector.handle(Heard(message=word))
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass and the collector look at it."""
+        self.clock.pass_s(seconds)
+        self.collector.tick()
+
+    def told(self, kind: type[M]) -> list[M]:
+        """Give what the feed holds of one kind of message."""
+        return [entry.message for entry in self.store.since(0, limit=10**6) if isinstance(entry.message, kind)]
+
+    @property
+    def status(self) -> StreamStatus:
+        self.pass_s(1.001)
+        return self.told(StreamStatus)[-1]
+
+    def lines(self) -> dict[LineKey, Line]:
+        """Give what is on disk."""
+        found = [read_line(path) for path in sorted((self.out / "lines").glob("*/line-*.h5"))]
+        return {line.key: line for line in found}
+
+
+def ids_in(line: Line) -> list[float]:
+    """Give the image ids that a line's patterns tell, NaN where there is none."""
+    return [float(value) for value in line.mean[:, 0]]

@@ -68,8 +68,9 @@ def v2_image(number: int, frame: NDArray[Any], *, series: int = 1, uid: str = "A
         "real_time": [1, 50_000_000],
         "start_time": [number, 50_000_000],
         "stop_time": [number + 1, 50_000_000],
-        "data": {"threshold_1": tagged_array(frame)},
     }
+    if "data" not in changes:
+        value["data"] = {"threshold_1": tagged_array(frame)}
     return v2(value | changes)
 
 
