@@ -101,21 +101,28 @@ def ca_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def serve_process(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Profile], "subprocess.Popen[str]"]:
-    """Start the ``serve`` of a module with a profile in a process of its own, and return when it is ready."""
+def serve_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Profile], "subprocess.Popen[str]"]]:
+    """Start the ``serve`` of a module with a profile in a process of its own, and return when it is ready.
+
+    What a test leaves running ends with the session.
+    """
+    started: list[subprocess.Popen[str]] = []
 
     def start(module: str, profile: Profile) -> "subprocess.Popen[str]":
         folder = tmp_path_factory.mktemp("served")
         write_profile(profile, folder / "profile.toml")
         command = [sys.executable, "-c", SERVE, module, str(folder), str(folder)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        started.append(process)
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == "ready":
                 return process
         pytest.fail(f"{module} ended with {process.wait()} before it was ready")
 
-    return start
+    yield start
+    for process in started:
+        end_process(process)
 
 
 @pytest.fixture(scope="session")

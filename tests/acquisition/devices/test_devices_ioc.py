@@ -202,7 +202,9 @@ def test_a_missing_beamline_is_said_in_bounded_time_with_names(ca_port, tmp_path
     assert time.monotonic() - started_s < 10
 
 
-def test_a_server_that_dies_in_a_move_ends_the_move_with_its_name(ca_port, tmp_path, make_test_profile, serve_process):
+def test_a_server_that_dies_in_a_move_ends_the_move_with_its_name_and_can_come_back(
+    ca_port, tmp_path, make_test_profile, serve_process
+):
     profile = make_test_profile(tmp_path, port=ca_port + 2, prefix="VICTIM:", cable=f"tcp://127.0.0.1:{ca_port + 5}")
     process = serve_process("acquisition.twin.beamline", profile)
     victim = make_devices(profile, needs_detector=False)
@@ -214,3 +216,9 @@ def test_a_server_that_dies_in_a_move_ends_the_move_with_its_name(ca_port, tmp_p
     process.stdout.close()
     with pytest.raises(ServiceError, match="lost VICTIM:HEX:Z"):
         status.wait(15)
+    serve_process("acquisition.twin.beamline", profile)
+    deadline = time.monotonic() + 60
+    while not all(device.connected for device in victim.epics):
+        assert time.monotonic() < deadline, "the devices did not connect again"
+        time.sleep(0.05)
+    victim.fast.set(1.0).wait(10)
