@@ -100,22 +100,13 @@ class Integrator:
 
     def _reduce(self, counts: NDArray[Any], room: "_Room") -> Pattern:
         bins = self.bins
-        limit = min(self._saturation_counts + 1, np.iinfo(counts.dtype).max)
+        limit = counts.dtype.type(min(self._saturation_counts + 1, np.iinfo(counts.dtype).max))
         sorted_counts = room.counts[counts.dtype]
         scatter(counts, bins.place, sorted_counts)
         results = np.empty((3, bins.n_radial), dtype=np.float64)
         excluded = np.empty(2, dtype=np.int64)
-        reduce_bins(
-            sorted_counts,
-            bins.correction,
-            bins.offsets,
-            counts.dtype.type(limit),
-            self._trim,
-            results,
-            excluded,
-            room.intensity,
-            room.found,
-        )
+        layout = bins.correction, bins.offsets, bins.n_pixels
+        reduce_bins(sorted_counts, *layout, limit, self._trim, results, excluded, room.intensity)
         mean, variance, trimmed = results.astype(np.float32)
         return Pattern(mean=mean, variance=variance, trimmed=trimmed, n_saturated=int(excluded[0]), n_masked=int(excluded[1]))
 
@@ -124,11 +115,10 @@ class Integrator:
         try:
             room = self._idle.pop()
         except IndexError:
-            room = _Room(
-                counts={}, intensity=np.empty(self.bins.largest, np.float32), found=np.empty(self.bins.largest, np.int64)
-            )
+            room = _Room(counts={}, intensity=np.empty(self.bins.largest, np.float32))
         if dtype not in room.counts:
-            room.counts[dtype] = np.empty(self.bins.n_used + 1, dtype)
+            # Empty places hold the largest value for good, which every reduction excludes.
+            room.counts[dtype] = np.full(self.bins.n_places + 1, np.iinfo(dtype).max, dtype)
         return room
 
 
@@ -138,7 +128,6 @@ class _Room:
 
     counts: dict[np.dtype[Any], NDArray[Any]]
     intensity: NDArray[np.float32]
-    found: NDArray[np.int64]
 
 
 def make_integrator(profile: Profile, *, pixel_mask: NDArray[Any] | None = None) -> Integrator:

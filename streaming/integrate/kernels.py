@@ -6,7 +6,8 @@ reading in that order costs a third of gathering bin by bin, which misses the pa
 
 The trim is exact. Pixels stand in the order of corrected intensity (counts / correction, equal ones by falling correction); a
 pixel counts when it lies wholly between the cuts on the scale of summed corrections, as in pyFAI's ``medfilt1d_ng``. The cut is
-found by narrowing a bracket of intensities with vectorised passes over the bin; only the last few pixels are sorted.
+found by narrowing a bracket of intensities with vectorised passes over the bin, until only pixels of one count are left, which
+already stand in order, or so few that sorting them is cheaper.
 
 Floor for a PILATUS 2M of 32 bits, one frame: reads 10 MB of counts, 10 MB of places and 9 MB of corrections, writes 9 MB once;
 2.3 million scattered stores. A bare loop that only adds counts to their bins takes half to two thirds of :func:`scatter`.
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+
+from streaming.integrate.bins import BLOCK
 
 FAST = {"reassoc", "nsz", "contract"}
 """Sums may be reordered, which vectorises them; a sum of float32 corrections in float64 is exact in any order."""
@@ -36,39 +39,37 @@ def scatter(frame, place, sorted_counts):  # type: ignore[no-untyped-def]
     place
         Where each pixel goes, shape (n_pixels,).
     sorted_counts
-        Receives the counts, shape (n_used + 1,); the last element takes everything that belongs to no bin.
+        Receives the counts, shape (n_places + 1,); the last element takes everything that belongs to no bin.
     """
     for i in range(frame.size):
         sorted_counts[place[i]] = frame[i]
 
 
 @njit(**OPTIONS)
-def _divide(counts, correction, limit, intensity):  # type: ignore[no-untyped-def]
-    """Correct the counts of one bin; those at or above the limit become infinite. Give their number."""
-    n_excluded = 0
+def _correct(counts, correction, limit, intensity):  # type: ignore[no-untyped-def]
+    """Divide the counts of one bin by the corrections; those at or above the limit become infinite.
+
+    Give the sums of counts, corrections and counts times intensity, the largest count and the number of places left out. The
+    third sum only serves to guess a width: it is float32.
+    """
+    signal, norm, square = 0.0, 0.0, np.float32(0.0)
+    largest, n_out = np.uint32(0), np.uint32(0)
     for i in range(counts.size):
         is_good = counts[i] < limit
-        quotient = np.float32(counts[i]) / correction[i]
+        count = np.uint32(counts[i]) if is_good else np.uint32(0)
+        quotient = np.float32(count) / correction[i]
         intensity[i] = quotient if is_good else np.float32(np.inf)
-        n_excluded += 0 if is_good else 1
-    return n_excluded
-
-
-@njit(**OPTIONS)
-def _sums(counts, correction, limit, intensity):  # type: ignore[no-untyped-def]
-    """Give the sums of counts, corrections and counts times intensity over the good pixels of one bin."""
-    signal, norm, square = 0.0, 0.0, 0.0
-    for i in range(counts.size):
-        is_good = counts[i] < limit
-        signal += np.float64(counts[i]) if is_good else 0.0
+        signal += np.float64(count)
         norm += np.float64(correction[i]) if is_good else 0.0
-        square += np.float64(counts[i]) * np.float64(intensity[i]) if is_good else 0.0
-    return signal, norm, square
+        square += np.float32(count) * quotient if is_good else np.float32(0.0)
+        largest = max(largest, count)
+        n_out += np.uint32(0) if is_good else np.uint32(1)
+    return signal, norm, square, largest, n_out
 
 
 @njit(**OPTIONS)
 def _norm_up_to(intensity, correction, bound):  # type: ignore[no-untyped-def]
-    """Sum the corrections of the pixels whose intensity is at most the bound."""
+    """Sum the corrections of the places whose intensity is at most the bound."""
     norm = 0.0
     for i in range(intensity.size):
         norm += np.float64(correction[i]) if intensity[i] <= bound else 0.0
@@ -76,23 +77,33 @@ def _norm_up_to(intensity, correction, bound):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def _counts_up_to(intensity, counts, bound):  # type: ignore[no-untyped-def]
-    """Sum the counts of the pixels whose intensity is at most the bound."""
+def _signal_between(intensity, counts, low, high):  # type: ignore[no-untyped-def]
+    """Sum the counts of the places whose intensity is above ``low`` and at most ``high``."""
     signal = 0.0
     for i in range(intensity.size):
-        signal += np.float64(counts[i]) if intensity[i] <= bound else 0.0
+        signal += np.float64(counts[i]) if low < intensity[i] <= high else 0.0
     return signal
 
 
 @njit(**OPTIONS)
-def _narrow(intensity, correction, top, total, target, guess, stride):  # type: ignore[no-untyped-def]
+def _norm_between(intensity, correction, low, high):  # type: ignore[no-untyped-def]
+    """Sum the corrections of the places whose intensity is above ``low`` and at most ``high``."""
+    norm = 0.0
+    for i in range(intensity.size):
+        norm += np.float64(correction[i]) if low < intensity[i] <= high else 0.0
+    return norm
+
+
+@njit(**OPTIONS)
+def _narrow(intensity, correction, extremes, top, total, target, guess, stride):  # type: ignore[no-untyped-def]
     """Bracket the intensity at which the summed corrections reach the target.
 
-    Give ``low``, ``high`` and the sum up to ``low``: the crossing pixel has an intensity above ``low`` and up to ``high``, and
-    no more than ``FEW`` pixels, or only pixels of one intensity, lie there. Regula falsi that oversteps towards the nearer end,
-    with a bisection every third time; whole counts leave gaps between intensities, and the bracket never ends inside one.
+    Give ``low``, ``high`` and the sums up to them: the crossing pixel has an intensity above ``low`` and up to ``high``, where
+    no more than ``FEW`` pixels lie, or only pixels of one count. Strides from the guess until the target is between, then
+    regula falsi that oversteps towards the nearer end, with a bisection every third time. Whole counts leave gaps between
+    intensities; the bracket never ends inside one.
     """
-    smallest, largest = correction[-1], correction[0]
+    smallest, largest = extremes
     low, high, norm_low, norm_high = np.float32(-1.0), np.float32(top), 0.0, total
     probe = np.float32(guess)
     is_open = True
@@ -111,7 +122,7 @@ def _narrow(intensity, correction, top, total, target, guess, stride):  # type: 
         low = max(low, least / largest * np.float32(0.9999998) - np.float32(1e-30))
         high = min(high, most / smallest * np.float32(1.0000001))
         n_left = (norm_high - norm_low) / smallest
-        if n_left < FEW + 0.5 or high == 0.0:
+        if n_left < FEW + 0.5 or least >= most:
             break
         is_open = is_open and (low < 0.0 or high >= top) and step < 12
         if is_open:
@@ -123,33 +134,49 @@ def _narrow(intensity, correction, top, total, target, guess, stride):  # type: 
             part = (target - norm_low) / (norm_high - norm_low)
             part += 3.0 / n_left if part < 0.5 else -3.0 / n_left
             probe = np.float32(low + part * (high - low))
-    return low, high, norm_low
+    return low, high, norm_low, norm_high
 
 
 @njit(**OPTIONS)
-def _collect(intensity, low, high, found):  # type: ignore[no-untyped-def]
-    """List the pixels of a bracket in the order of intensity; equal ones keep the order they stand in. Give their number."""
-    n = 0
-    for i in range(intensity.size):
-        if low < intensity[i] <= high:
-            j = n
-            while j > 0 and intensity[found[j - 1]] > intensity[i]:
-                found[j] = found[j - 1]
-                j -= 1
-            found[j] = i
-            n += 1
-    return n
+def _walk(intensity, correction, counts, low, high, norm, target):  # type: ignore[no-untyped-def]
+    """Walk through pixels of one count, which stand in the order of intensity, to the one that carries the sum over the target.
 
-
-@njit(**OPTIONS)
-def _crossing(intensity, correction, counts, bracket, target, found):  # type: ignore[no-untyped-def]
-    """Walk to the pixel whose correction carries the sum over the target.
-
-    Give the pixel, and the sums of counts and corrections of all pixels before it.
+    Give its place, and the sums of counts and corrections over the pixels before it.
     """
-    low, high, norm = bracket
-    signal = _counts_up_to(intensity, counts, low)
-    n = _collect(intensity, low, high, found)
+    signal = 0.0
+    for begin in range(0, intensity.size, BLOCK):
+        here = slice(begin, begin + BLOCK)
+        more = _norm_between(intensity[here], correction[here], low, high)
+        if norm + more >= target:
+            for i in range(begin, begin + BLOCK):
+                if low < intensity[i] <= high:
+                    if norm + np.float64(correction[i]) >= target:
+                        return i, signal, norm
+                    norm += np.float64(correction[i])
+                    signal += np.float64(counts[i])
+        norm += more
+        signal += _signal_between(intensity[here], counts[here], low, high)
+    return -1, signal, norm
+
+
+@njit(**OPTIONS)
+def _sort(intensity, correction, counts, low, high, norm, target):  # type: ignore[no-untyped-def]
+    """Do what :func:`_walk` does where a few pixels of several counts are left, which must be sorted first."""
+    found = np.empty(4 * FEW, np.int64)
+    n = 0
+    for begin in range(0, intensity.size, BLOCK):
+        here = slice(begin, begin + BLOCK)
+        if _norm_between(intensity[here], correction[here], low, high) == 0.0:
+            continue
+        for i in range(begin, begin + BLOCK):
+            if low < intensity[i] <= high:
+                j = n
+                while j > 0 and intensity[found[j - 1]] > intensity[i]:
+                    found[j] = found[j - 1]
+                    j -= 1
+                found[j] = i
+                n += 1
+    signal = 0.0
     for j in range(n):
         i = found[j]
         if norm + np.float64(correction[i]) >= target:
@@ -160,50 +187,62 @@ def _crossing(intensity, correction, counts, bracket, target, found):  # type: i
 
 
 @njit(**OPTIONS)
-def _trimmed(counts, correction, intensity, found, sums, cuts):  # type: ignore[no-untyped-def]
-    """Give the mean of the pixels that lie wholly between the cuts; NaN where none does."""
-    signal, norm, square = sums
-    mean = signal / norm
+def _crossing(intensity, correction, counts, extremes, sums, target, z):  # type: ignore[no-untyped-def]
+    """Find the pixel whose correction carries the sum over the target; ``z`` guesses where, in standard deviations.
+
+    Give the pixel's place, a bound of intensity below it, the sum of counts from there and of all corrections before it.
+    """
+    signal, norm, square, largest_count, n_good = sums
+    mean, unit = signal / norm, n_good / norm
     sigma = np.sqrt(max(square / norm - mean * mean, 0.0))
-    top = np.float32(0.0)
-    for i in range(intensity.size):
-        top = max(top, intensity[i] if intensity[i] < np.inf else np.float32(0.0))
-    unit = intensity.size / norm
+    guess = (np.floor((mean + z * sigma) / unit) + 0.5) * unit
     stride = max(1.0, np.round(0.1 * sigma / unit)) * unit
-    first, first_signal, first_norm = -1, 0.0, 0.0
+    top = np.float32(largest_count) / extremes[0]
+    low, high, norm_low, norm_high = _narrow(intensity, correction, extremes, top, norm, target, guess, stride)
+    if (norm_high - norm_low) / extremes[0] < FEW + 0.5:
+        place, before, norm_before = _sort(intensity, correction, counts, low, high, norm_low, target)
+    else:
+        place, before, norm_before = _walk(intensity, correction, counts, low, high, norm_low, target)
+    return place, low, before, norm_before
+
+
+@njit(**OPTIONS)
+def _trimmed(counts, correction, intensity, extremes, sums, cuts):  # type: ignore[no-untyped-def]
+    """Give the mean of the pixels that lie wholly between the cuts; NaN where none does."""
+    norm = sums[1]
+    first, first_low, first_signal, first_norm = -1, np.float32(-1.0), 0.0, 0.0
     if cuts[0] > 0.0:
-        target = cuts[0] * norm
-        guess = (np.floor((mean - 1.6 * sigma) / unit) + 0.5) * unit
-        bracket = _narrow(intensity, correction, top, norm, target, guess, stride)
-        first, first_signal, first_norm = _crossing(intensity, correction, counts, bracket, target, found)
+        first, first_low, first_signal, first_norm = _crossing(
+            intensity, correction, counts, extremes, sums, cuts[0] * norm, -1.6
+        )
         first_signal += np.float64(counts[first])
         first_norm += np.float64(correction[first])
-    last_signal, last_norm = signal, norm
+    last_low, last_signal, last_norm = np.float32(3e38), 0.0, norm
     target = np.nextafter(cuts[1] * norm, np.inf)
     if target <= norm:
-        guess = (np.floor((mean + 1.7 * sigma) / unit) + 0.5) * unit
-        bracket = _narrow(intensity, correction, top, norm, target, guess, stride)
-        last, last_signal, last_norm = _crossing(intensity, correction, counts, bracket, target, found)
+        last, last_low, last_signal, last_norm = _crossing(intensity, correction, counts, extremes, sums, target, 1.7)
         if last == first:
             return intensity[last]
-    return (last_signal - first_signal) / (last_norm - first_norm) if last_norm - first_norm > 1e-9 else np.nan
+    if last_norm - first_norm <= 1e-9:
+        return np.nan
+    # The brackets of cuts that lie close together may stand in either order.
+    between = _signal_between(intensity, counts, first_low, last_low) - _signal_between(intensity, counts, last_low, first_low)
+    return (between + last_signal - first_signal) / (last_norm - first_norm)
 
 
-REDUCE = (
-    "void({0}[::1], float32[::1], int64[::1], {0}, UniTuple(float64, 2), float64[:, ::1], int64[::1], float32[::1], int64[::1])"
-)
+REDUCE = "void({0}[::1], f4[::1], i8[::1], i8[::1], {0}, UniTuple(f8, 2), f8[:, ::1], i8[::1], f4[::1])"
 
 
 @njit([REDUCE.format("uint16"), REDUCE.format("uint32")], **OPTIONS)
-def reduce_bins(sorted_counts, correction, offsets, limit, cuts, results, excluded, intensity, found):  # type: ignore[no-untyped-def]
+def reduce_bins(sorted_counts, correction, offsets, n_pixels, limit, cuts, results, excluded, intensity):  # type: ignore[no-untyped-def]
     """Reduce a scattered frame to the values of its bins.
 
     Parameters
     ----------
     sorted_counts, correction
-        Counts and corrections by bin, shape (n_used + 1,) and (n_used,).
-    offsets
-        Where the bins begin, shape (n_radial + 1,).
+        Counts and corrections by place, shape (n_places + 1,) and (n_places,).
+    offsets, n_pixels
+        Where the places of the bins begin, shape (n_radial + 1,), and how many of them are taken, shape (n_radial,).
     limit
         Counts at or above it are excluded.
     cuts
@@ -212,21 +251,24 @@ def reduce_bins(sorted_counts, correction, offsets, limit, cuts, results, exclud
         Receives mean, variance of the mean and trimmed mean, shape (3, n_radial), float64; NaN where a bin has no good pixel.
     excluded
         Receives how many counts were excluded, shape (2,): below the maximum of their type, and at it.
-    intensity, found
+    intensity
         Room to work in, as long as the fullest bin.
     """
     excluded[:] = 0
-    for k in range(offsets.size - 1):
-        begin, end = offsets[k], offsets[k + 1]
+    for k in range(n_pixels.size):
+        n, begin, end = n_pixels[k], offsets[k], offsets[k + 1]
         counts, weight, value = sorted_counts[begin:end], correction[begin:end], intensity[: end - begin]
-        if _divide(counts, weight, limit, value) > 0:
-            for count in counts:
-                if count >= limit:
-                    excluded[1 if count == counts.dtype.type(0xFFFFFFFF) else 0] += 1
-        sums = _sums(counts, weight, limit, value)
-        if sums[1] <= 0.0:
+        signal, norm, square, largest_count, n_out = _correct(counts, weight, limit, value)
+        n_good = counts.size - np.int64(n_out)
+        if n_good < n:
+            for i in range(n):
+                if counts[i] >= limit:
+                    excluded[1 if counts[i] == counts.dtype.type(0xFFFFFFFF) else 0] += 1
+        if n_good == 0:
             results[:, k] = np.nan
             continue
-        results[0, k] = sums[0] / sums[1]
-        results[1, k] = max(sums[0], 1.0) / (sums[1] * sums[1])
-        results[2, k] = _trimmed(counts, weight, value, found, sums, cuts)
+        results[0, k] = signal / norm
+        results[1, k] = max(signal, 1.0) / (norm * norm)
+        extremes = weight[n - 1], weight[0]
+        sums = signal, norm, square, largest_count, n_good
+        results[2, k] = _trimmed(counts, weight, value, extremes, sums, cuts)

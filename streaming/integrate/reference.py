@@ -23,9 +23,11 @@ def reduce_plainly(
         Lower and upper cut of the trim, parts of one.
     """
     results = np.full((3, bins.n_radial), np.nan)
+    sorted_counts = np.zeros(bins.n_places + 1)
+    sorted_counts[bins.place] = frame.reshape(-1)
     for k in range(bins.n_radial):
-        members = slice(bins.offsets[k], bins.offsets[k + 1])
-        counts = frame.reshape(-1)[bins.pixel[members]].astype(np.float64)
+        members = slice(bins.offsets[k], bins.offsets[k] + bins.n_pixels[k])
+        counts = sorted_counts[members]
         correction = bins.correction[members].astype(np.float64)
         is_good = counts < limit
         if is_good.any():
