@@ -30,8 +30,8 @@ logger = structlog.get_logger(__name__)
 State = Literal["na", "idle", "ready", "acquire"]
 
 CHANNEL = "threshold_1"
-N_PACKERS = 2
-"""Threads that pack: one keeps up with 100 frames/s of 2M, the second hides its jitter."""
+N_MAKERS = 2
+"""Threads that render and pack; a frame of 2M from the sample takes one of them 20 ms."""
 FORMATS: dict[str, StreamFormat] = {"cbor": StreamV2(), "legacy": StreamV1()}
 
 
@@ -81,7 +81,7 @@ class Detector:
         self._lock = threading.RLock()
         self._series: Series | None = None
         self._is_initialized = False
-        self._packers = ThreadPoolExecutor(N_PACKERS, thread_name_prefix="pack")
+        self._makers = ThreadPoolExecutor(N_MAKERS, thread_name_prefix="image")
         self._packed = PackedFrames()
         self._tables = Tables(
             countrate_correction=Table(np.arange(head.saturation_counts + 1, dtype=np.uint32)),
@@ -189,7 +189,7 @@ class Detector:
     def close(self) -> None:
         """End what runs and free the stream's port."""
         self.abort()
-        self._packers.shutdown()
+        self._makers.shutdown()
         self.sender.close()
 
     def _on_end(self, series: Series) -> None:
@@ -234,7 +234,7 @@ class Detector:
         return Outlet(
             sender=self.sender if self.stream_config["mode"] == "enabled" else None,
             stream=FORMATS[str(self.stream_config["format"])],
-            packers=self._packers,
+            makers=self._makers,
             method=method,
             packed=self._packed,
             image_appendix=self.stream_config["image_appendix"],

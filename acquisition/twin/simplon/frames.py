@@ -13,7 +13,7 @@ MASKED = np.iinfo(np.uint32).max
 
 
 class FrameSource(Protocol):
-    """Makes what the detector sees; asked in ascending order of images by one thread of the detector."""
+    """Makes what the detector sees; asked from several threads at once, nearly in ascending order of images."""
 
     def frame(self, pulse: Pulse | None, image_id: int) -> NDArray[np.uint32]:
         """Give the counts of one exposure, shape (rows, columns).
@@ -29,11 +29,14 @@ class Masked:
 
     def __init__(self, source: FrameSource, pixel_mask: NDArray[np.uint32]) -> None:
         self._source = source
+        self._shape = pixel_mask.shape
         self._dead = np.flatnonzero(pixel_mask)
 
     def frame(self, pulse: Pulse | None, image_id: int) -> NDArray[np.uint32]:
         """Give the source's frame with the mask applied."""
         frame = self._source.frame(pulse, image_id)
+        if frame.shape != self._shape:
+            raise DataError(f"frame {image_id} has shape {frame.shape}, the detector {self._shape}: check the source of frames")
         flat = frame.reshape(-1)
         if np.all(flat[self._dead] == MASKED):
             return frame

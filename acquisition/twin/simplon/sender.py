@@ -87,10 +87,12 @@ class Sender:
                 message.done()
 
     def _take(self, message: Outgoing) -> None:
+        if message.is_image and message.is_void():
+            return
         try:
             parts = message.parts.result()
-        except Exception:  # whatever a frame source raises: it must cost its own image only
-            logger.exception("image not made")
+        except Exception as failed:  # Whatever a frame source raises costs its own image and nothing more.
+            logger.error("image not made", reason=repr(failed))
             self.n_images_dropped += 1
             return
         is_sent = self._send(parts, message)

@@ -1,7 +1,7 @@
 """One series from its start message to its end message: render, pack and hand over each exposure, in ascending order.
 
-Rendering runs in the series' own thread, packing in a small pool, sending in the sender's thread, so that the three overlap;
-the sender takes images in the order in which they were rendered and waits for their packing.
+Images are rendered and packed in a small pool and sent in the sender's thread, so that these overlap; the sender takes them
+in the order of their exposures and waits for the one whose turn it is.
 """
 
 import threading
@@ -15,6 +15,7 @@ import structlog
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from acquisition.twin.cable import Pulse
 from acquisition.twin.simplon.bslz4 import Method, Packed, pack
 from acquisition.twin.simplon.exposures import Exposure, Exposures
 from acquisition.twin.simplon.frames import FrameSource
@@ -34,7 +35,8 @@ class Outlet:
     sender: Sender | None
     """None while the stream is disabled: images are taken and go nowhere."""
     stream: StreamFormat
-    packers: Executor
+    makers: Executor
+    """Where images are rendered and packed."""
     method: Method
     packed: "PackedFrames"
     image_appendix: JsonValue = None
@@ -97,38 +99,41 @@ class Series:
         self.finish()
 
     def _run(self) -> None:
-        for exposure in self.exposures:
-            if self._is_aborted.is_set():
-                break
-            self._make(exposure)
+        try:
+            for exposure in self.exposures:
+                if self._is_aborted.is_set():
+                    break
+                self._make(exposure)
+            self._say_end()
+        finally:
+            self._on_end(self)
+            self._is_over.set()
+
+    def _say_end(self) -> None:
         end = End(series_id=self.start.series_id, series_unique_id=self.start.series_unique_id)
         left = threading.Event()
         self._hand_over(_ready(self._outlet.stream.end(end)), is_image=False, done=left.set)
         left.wait()
-        self._on_end(self)
-        self._is_over.set()
 
     def _make(self, exposure: Exposure) -> None:
         image_id, self.n_images = self.n_images, self.n_images + 1
-        try:
-            frame = self._source.frame(exposure.pulse, image_id)
-        except Exception as failed:  # whatever a source raises: it costs this image, not the series
-            self._hand_over(_failed(failed), is_image=True)
-            return
-        times = self._times(exposure)
-        self._hand_over(self._outlet.packers.submit(self._message, frame, image_id, *times), is_image=True)
+        self._hand_over(
+            self._outlet.makers.submit(self._message, exposure.pulse, image_id, *self._times(exposure)), is_image=True
+        )
 
     def _message(
-        self, frame: NDArray[np.uint32], image_id: int, series_date_s: float, ticks: int, real_ticks: int
+        self, pulse: Pulse | None, image_id: int, series_date_s: float, start_ticks: int, real_ticks: int
     ) -> list[bytes]:
-        packed = self._outlet.packed.pack(frame, self._outlet.method)
+        if self._is_aborted.is_set():
+            return []  # The sender forgets it.
+        packed = self._outlet.packed.pack(self._source.frame(pulse, image_id), self._outlet.method)
         image = Image(
             series_id=self.start.series_id,
             series_unique_id=self.start.series_unique_id,
             image_id=image_id,
             series_date=datetime.fromtimestamp(series_date_s, UTC),
-            start_ticks=ticks,
-            stop_ticks=ticks + real_ticks,
+            start_ticks=start_ticks,
+            stop_ticks=start_ticks + real_ticks,
             real_ticks=real_ticks,
             channels={self.start.channels[0]: packed},
             user_data=self._outlet.image_appendix,
@@ -152,10 +157,4 @@ class Series:
 def _ready(parts: list[bytes]) -> Future[list[bytes]]:
     future: Future[list[bytes]] = Future()
     future.set_result(parts)
-    return future
-
-
-def _failed(error: Exception) -> Future[list[bytes]]:
-    future: Future[list[bytes]] = Future()
-    future.set_exception(error)
     return future

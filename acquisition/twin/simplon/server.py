@@ -1,6 +1,5 @@
 """The detector process: REST, stream and trigger cable around one detector."""
 
-import importlib
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import structlog
 import uvicorn
 
+from acquisition.twin.camera import read_camera
 from acquisition.twin.simplon.cable import CableListener
 from acquisition.twin.simplon.detector import Detector
 from acquisition.twin.simplon.file_frames import FileFrames
@@ -129,7 +129,14 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         raise ProfileError(
             f"{profile.name}: its detector at {profile.detector.rest} is a real one, there is nothing to simulate"
         )
-    sample = importlib.import_module("acquisition.twin.sample")  # Here: it is heavy, and a server of files must not need it.
+    from acquisition.twin import sample  # Here: it is heavy, and a server of files must not need it.
+
+    camera = read_camera(
+        profile.path(profile.geometry.poni),
+        pixel_m=profile.detector.pixel_m,
+        n_rows=profile.detector.n_rows,
+        n_columns=profile.detector.n_columns,
+    )
 
     sample.write_truth(profile, out / "truth.h5")
     head = head_of_profile(profile, pixel_mask=sample.pixel_mask(profile))
@@ -140,7 +147,7 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         stream=profile.detector.stream,
         stream_format=profile.detector.stream_format,
         cable=profile.twin.cable,
-        wavelength_angstrom=wavelength_from_poni(profile.path(profile.geometry.poni)),
+        wavelength_angstrom=camera.wavelength_angstrom,
         ledger_path=out / "detector-series",
     ):
         ready()
@@ -200,27 +207,6 @@ def head_of_profile(profile: Profile, *, pixel_mask: np.ndarray[tuple[int, ...],
         readout_s=detector.readout_s,
         saturation_counts=detector.saturation_counts,
     )
-
-
-def wavelength_from_poni(path: Path) -> float:
-    """Give the wavelength that a PONI file states last, angstrom.
-
-    Raises
-    ------
-    ProfileError
-        If it states none.
-    """
-    found = None
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        key, _, value = line.partition(":")
-        if key.strip().lower() == "wavelength":
-            found = value
-    if found is None:
-        raise ProfileError(f"{path}: no line 'Wavelength: ...' (metres) in it: name a PONI file of pyFAI as geometry.poni")
-    try:
-        return float(found) * 1e10
-    except ValueError as wrong:
-        raise ProfileError(f"{path}: Wavelength is {found.strip()!r}, a number of metres is wanted") from wrong
 
 
 def _listening(url: str) -> socket.socket:

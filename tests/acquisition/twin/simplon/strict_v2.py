@@ -138,6 +138,8 @@ def _typed_array(item: Item, dims: tuple[int, ...] | None = None) -> Array:
         if len(parts) != 3:
             raise ParseError("compression has three parts")
         method, element_bytes = _want(parts[0], "text"), _want(parts[1], "uint")
+        if method not in ("bslz4", "lz4"):
+            raise ParseError(f"no compression {method!r}")
         data = parts[2]
     blob = _want(data, "bytes")
     if method is not None and len(blob) < 12:

@@ -93,6 +93,15 @@ def test_the_mask_shows_in_every_frame_and_a_masked_frame_is_left_alone():
     assert Masked(Done(), mask).frame(None, 0) is done
 
 
+def test_a_frame_of_another_shape_than_the_detector_is_refused():
+    class Wide:
+        def frame(self, pulse, image_id):
+            return np.zeros((2, 4), np.uint32)
+
+    with pytest.raises(DataError, match="check the source"):
+        Masked(Wide(), np.zeros((2, 3), np.uint32)).frame(None, 0)
+
+
 def test_the_pilatus_has_the_gaps_of_the_real_one(data_folder: Path):
     mask = pilatus_mask()
     real = fabio.open(str(data_folder / "nDTomo" / "CeO2.cbf")).data

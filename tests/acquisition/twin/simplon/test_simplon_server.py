@@ -11,7 +11,7 @@ import pytest
 from acquisition.twin.simplon.frames import MASKED
 from acquisition.twin.simplon.ledger import Ledger
 from acquisition.twin.simplon.pilatus import pilatus_mask
-from acquisition.twin.simplon.server import SimplonServer, head_of_profile, make_file_server, serve, wavelength_from_poni
+from acquisition.twin.simplon.server import SimplonServer, head_of_profile, make_file_server, serve
 from operando.errors import DataError, ProfileError, ServiceError
 from operando.profile import read_profile
 from tests.acquisition.twin.simplon.rig import Bench, NumberedFrames, bench, small_head, unpacked
@@ -80,15 +80,3 @@ def test_a_mask_of_another_shape_is_refused():
     assert head_of_profile(profile, pixel_mask=pilatus_mask()).shape == (1679, 1475)
     with pytest.raises(ProfileError, match="make them agree"):
         head_of_profile(profile, pixel_mask=np.zeros((3, 4), np.uint32))
-
-
-def test_the_last_wavelength_of_a_geometry_counts(tmp_path: Path):
-    poni = tmp_path / "geometry.poni"
-    poni.write_text("Wavelength: 1e-10\nDistance: 1\nWavelength: 2.5e-11\n")
-    assert wavelength_from_poni(poni) == pytest.approx(0.25)
-    poni.write_text("Distance: 1\n")
-    with pytest.raises(ProfileError, match="Wavelength"):
-        wavelength_from_poni(poni)
-    poni.write_text("Wavelength: short\n")
-    with pytest.raises(ProfileError, match="short"):
-        wavelength_from_poni(poni)
