@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import structlog
 from numpy.typing import NDArray
 
@@ -30,11 +31,12 @@ from operando.messages import (
 from operando.profile import Profile
 from operando.scan import LineKey
 from streaming.archive import run_of_archive, write_scan
+from streaming.centre import CENTRES_AGREE, compare_centres
 from streaming.channels import PatternModel, make_pattern_model
 from streaming.line_shelf import LineShelf
 from streaming.publish import publish_progress, publish_result
-from streaming.run_state import RunState
-from streaming.tomogram import Tomogram
+from streaming.run_state import RunState, State
+from streaming.tomogram import Result, Tomogram
 
 logger = structlog.get_logger(__name__)
 
@@ -79,7 +81,8 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         logger.info("analysing", journal=addresses.journal, reduction=addresses.reduction)
         ready()
         while not stop.is_set():
-            heard = [*journal.poll(_POLL_S), *reduction.poll(_POLL_S)]
+            patience_s = 0.0 if analysis.is_behind else _POLL_S
+            heard = [*journal.poll(patience_s), *reduction.poll(patience_s)]
             for entry in heard:
                 analysis.hear(entry.message, entry.arrays)
             # A long journal comes in parts: only its end says which run is on.
@@ -155,6 +158,11 @@ class Analysis:
             case StreamStatus() | FramePreview():
                 self._store.append(message, key=_KEYS[type(message)], arrays=arrays)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether lines of the current run are waiting."""
+        return self._run is not None and any(key.run == self._run.run for key in self._pending)
+
     def work(self) -> None:
         """Take up one line that is waiting, and publish what is due."""
         if self._run is None:
@@ -166,12 +174,12 @@ class Analysis:
             del self._pending[key]
             self._take_up(key)
         is_due = self._clock() - self._published_at >= PUBLISH_INTERVAL_S
-        if (self._is_dirty and is_due) or self._state.state != self._shown_state:
+        if (self._is_dirty and is_due) or self._state_in_a_word != self._shown_state:
             self._publish()
 
     def finish(self) -> None:
         """Take up all that is waiting and publish it."""
-        while self._run is not None and any(key.run == self._run.run for key in self._pending):
+        while self.is_behind:
             self.work()
         if self._is_dirty:
             self._publish()
@@ -217,13 +225,17 @@ class Analysis:
         self._state.take_up(line=key.line, attempt=key.attempt)
         self._is_dirty = True
 
+    @property
+    def _state_in_a_word(self) -> State:
+        return "scanning" if self.is_behind else self._state.state
+
     def _publish(self) -> None:
         if self._run is None or self._tomogram is None:
             return
-        state, now_s = self._state.state, self._wall_clock()
-        if state != "scanning" and self._state.missing:
-            self._notice(f"the run is over, but these lines (line, attempt) never came: {self._state.missing[:20]}")
+        state, now_s = self._state_in_a_word, self._wall_clock()
         result = self._tomogram.result()
+        if state not in ("scanning", self._shown_state):
+            self._conclude(result)
         archive = self._out / "scan.nxs"
         if result is not None:
             self._revision += 1
@@ -237,12 +249,26 @@ class Analysis:
                 time_s=now_s,
             )
             files = [self._shelf.path(record.key) for record in result.records]
-            write_scan(archive, result, run=self._run, profile=self._profile, q=self._model.q, line_files=files, state=state)
+            write_scan(archive, result, run=self._run, profile=self._profile, model=self._model, line_files=files, state=state)
         attempts = self._tomogram.n_attempts
         publish_progress(
             self._store, result, run=self._run, state=state, attempts=attempts, archive=str(archive), time_s=self._wall_clock()
         )
         self._shown_state, self._is_dirty, self._published_at = state, False, self._clock()
+
+    def _conclude(self, result: Result | None) -> None:
+        """Say once, at the end of a run, what a person should know of it."""
+        if self._state.missing:
+            self._notice(f"the run is over, but these lines (line, attempt) never came: {self._state.missing[:20]}")
+        if result is None or self._run is None:
+            return
+        estimates = compare_centres(result.mass_sinogram, np.array(self._run.angles_deg))
+        if len(estimates) > 1:
+            first_mm, step_mm = self._run.first_position_mm, self._run.step_mm
+            words = ", ".join(f"{name} {first_mm + step_mm * centre.index:.4f}" for name, centre in estimates.items())
+            is_split = np.ptp([centre.index for centre in estimates.values()]) > CENTRES_AGREE
+            text = f"rotation centre (mm): {words}" + ("; they disagree: is the sample drifting?" if is_split else "")
+            self._notice(text, level="warning" if is_split else "info")
 
     def _keep_archive_of_other_run(self, run: RunStarted) -> None:
         """Set the archive of an earlier run aside under its run's name; its line files stay where they are."""
@@ -251,5 +277,5 @@ class Analysis:
         if other is not None and other != run.run:
             archive.replace(archive.with_name(f"scan-{LineShelf(other, self._out / 'lines').folder.name}.nxs"))
 
-    def _notice(self, text: str) -> None:
-        self._store.append(Notice(level="warning", origin="analyse", text=text[:4000], time_s=self._wall_clock()))
+    def _notice(self, text: str, *, level: Literal["info", "warning"] = "warning") -> None:
+        self._store.append(Notice(level=level, origin="analyse", text=text[:4000], time_s=self._wall_clock()))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from operando import __version__
 from operando.messages import RunStarted
 from operando.profile import Profile
+from streaming.channels import PatternModel
 from streaming.line_file import replace_file
 from streaming.maps import ESTIMATOR, REASONS, Map
 from streaming.record import LineRecord
@@ -35,7 +36,7 @@ def write_scan(
     *,
     run: RunStarted,
     profile: Profile,
-    q: NDArray[np.float64],
+    model: PatternModel,
     line_files: Sequence[Path],
     state: str,
 ) -> None:
@@ -51,8 +52,8 @@ def write_scan(
         The run's plan.
     profile
         Kept in the file, as JSON.
-    q
-        Bin centres of the patterns, shape (n_radial,), 1/angstrom.
+    model
+        What patterns were fitted with.
     line_files
         The file of each of ``result.records``, in their order.
     state
@@ -67,10 +68,10 @@ def write_scan(
             _write_map(entry, one, result)
         _write_amounts(entry, result, [phase.name for phase in profile.phases])
         _write_sinogram(entry, result, run)
-        _write_pattern(entry, result, q)
+        _write_pattern(entry, result, model)
         _write_lines(entry, result.records)
         _write_cell(entry, result.records)
-        _write_raw(entry, result.records, line_files, path.parent, run=run, q=q)
+        _write_raw(entry, result.records, line_files, path.parent, run=run, q=model.q)
         process = _group(entry, "process", "NXprocess")
         process["program"], process["version"] = "operando", __version__
         process["profile"] = json.dumps(profile.model_dump(mode="json"))
@@ -118,6 +119,7 @@ def _write_map(entry: Any, one: Map, result: Result) -> None:
             "low": one.low,
             "high": one.high,
             "estimator": ESTIMATOR,
+            "errors": "counting statistics alone",
         }
     )
     _write_axes(group, result)
@@ -146,18 +148,21 @@ def _write_amounts(entry: Any, result: Result, names: list[str]) -> None:
 
 
 def _write_sinogram(entry: Any, result: Result, run: RunStarted) -> None:
-    group = _group(entry, "sinogram", "NXdata", signal="mass", axes=["line", "position"])
+    by_angle = np.argsort(run.angles_deg, kind="stable")
+    group = _group(entry, "sinogram", "NXdata", signal="mass", axes=["angle", "position"])
     group.attrs["title"] = "mass along the beam, relative"
-    _put(group, "line", np.arange(len(run.angles_deg)), "")
-    _put(group, "angle", np.array(run.angles_deg), "deg")
+    _put(group, "line", by_angle, "")
+    _put(group, "angle", np.array(run.angles_deg)[by_angle], "deg")
     _put(group, "position", run.first_position_mm + run.step_mm * np.arange(run.n_points), "mm")
-    _put(group, "mass", result.mass_sinogram.astype(np.float32), "")
-    _put(group, "is_measured", result.is_measured, "")
+    _put(group, "mass", result.mass_sinogram[by_angle].astype(np.float32), "")
+    _put(group, "is_measured", result.is_measured[by_angle], "")
 
 
-def _write_pattern(entry: Any, result: Result, q: NDArray[np.float64]) -> None:
+def _write_pattern(entry: Any, result: Result, model: PatternModel) -> None:
     group = _group(entry, "mean_pattern", "NXdata", signal="intensity", auxiliary_signals=["fit"], axes=["q"])
-    _put(group, "q", q, "1/angstrom")
+    group.attrs["title"] = "mean pattern of all points"
+    group.attrs["reflections"] = json.dumps(model.reflections)
+    _put(group, "q", model.q, "1/angstrom")
     _put(group, "intensity", result.mean_pattern.astype(np.float32), "photons/pixel")
     _put(group, "fit", result.mean_fit.astype(np.float32), "photons/pixel")
 

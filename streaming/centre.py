@@ -17,6 +17,9 @@ from streaming.reconstruct import angular_weights, convolved, filter_kernel
 
 Array = NDArray[np.float64]
 
+CENTRES_AGREE = 0.5
+"""Points by which the estimators may differ; more is drift, or a sample that leaves the field of view."""
+
 LEAST_SPAN_DEG = 120.0
 """Angles must lie this far apart for a sinusoid to be told from a constant."""
 
@@ -118,6 +121,21 @@ def reprojection(sinogram: Array, angles_deg: Array, *, near: float | None = Non
         return float(np.mean((scale * again - small) ** 2))
 
     return _minimum(misfit, n_points=sinogram.shape[1], near=near)
+
+
+def compare_centres(sinogram: Array, angles_deg: Array) -> dict[str, Centre]:
+    """Give what each estimator says, by its name; those that cannot say are left out, and so are lines with a hole."""
+    is_whole = np.isfinite(sinogram).all(axis=1)
+    whole, angles = sinogram[is_whole], angles_deg[is_whole]
+    mass = centre_of_mass(whole, angles)
+    if mass is None:
+        return {}
+    estimates = {
+        "centre of mass": mass,
+        "opposing pairs": opposing_pairs(whole, angles, near=mass.index),
+        "reprojection": reprojection(whole, angles, near=mass.index),
+    }
+    return {name: centre for name, centre in estimates.items() if centre is not None}
 
 
 def _minimum(misfit: Callable[[float], float], *, n_points: int, near: float | None) -> Centre | None:

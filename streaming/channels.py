@@ -39,6 +39,12 @@ class PatternModel:
         """Number of templates that are phases."""
         return len(self.structures)
 
+    @property
+    def reflections(self) -> dict[str, list[float]]:
+        """Where each phase's reflections are within the range of q, 1/angstrom."""
+        low, high = self.q[0], self.q[-1]
+        return {structure.name: [float(q) for q in structure.q if low <= q <= high] for structure in self.structures}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LiveChannels:

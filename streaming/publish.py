@@ -111,13 +111,12 @@ def _publish_sinogram(store: Store, result: Result, *, run: RunStarted, time_s: 
 
 
 def _publish_pattern(store: Store, result: Result, *, run: RunStarted, model: PatternModel, time_s: float) -> None:
-    low, high = model.q[0], model.q[-1]
     message = PatternPublished(
         run=run.run,
         name="mean",
         label="mean pattern",
         unit="photons/pixel",
-        reflections={s.name: [float(q) for q in s.q if low <= q <= high] for s in model.structures},
+        reflections=model.reflections,
         time_s=time_s,
     )
     arrays = {"q": model.q, "intensity": result.mean_pattern, "fit": result.mean_fit}

@@ -144,6 +144,17 @@ def test_map_grows_line_by_line_and_ends_with_the_run(phantom: Phantom, lines: l
     assert process.progress.archive == str(tmp_path / "scan.nxs")
 
 
+def test_end_of_a_run_tells_where_the_rotation_centre_is(phantom: Phantom, lines: list[Line], tmp_path: Path) -> None:
+    process = Process(phantom, tmp_path)
+    process.hear(a_run(), *(written(line, tmp_path) for line in lines), stopped())
+    process.work(N_LINES + 1)
+    notices = [entry.message for entry in process.published(Notice)]
+    assert len(notices) == 1
+    assert isinstance(notices[0], Notice)
+    assert notices[0].level == "info"
+    assert notices[0].text.startswith("rotation centre (mm): centre of mass 0.0")
+
+
 def test_messages_describe_every_layer(phantom: Phantom, lines: list[Line], tmp_path: Path) -> None:
     process = Process(phantom, tmp_path)
     process.hear(a_run(), *(written(line, tmp_path) for line in lines))

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from operando.scan import LineKey, TomogramGrid
-from streaming.centre import Centre, centre_of_mass, opposing_pairs, reprojection
+from streaming.centre import Centre, centre_of_mass, compare_centres, opposing_pairs, reprojection
 from streaming.reconstruct import Reconstruction
 from streaming.sinogram import Projection
 
@@ -47,6 +47,16 @@ def test_known_centre_is_found(estimator: Estimator, centre: float, angles_deg: 
     found = estimator(two_discs(angles_deg, centre=centre), angles_deg)
     assert found is not None
     assert found.index == pytest.approx(centre, abs=0.15)
+
+
+def test_estimators_are_compared_by_name_without_torn_lines() -> None:
+    angles = np.arange(40) * 4.5
+    sinogram = two_discs(angles, centre=30.2)
+    sinogram[[3, 17], 4] = np.nan
+    found = compare_centres(sinogram, angles)
+    assert set(found) == {"centre of mass", "opposing pairs", "reprojection"}
+    assert np.ptp([estimate.index for estimate in found.values()]) < 0.15
+    assert compare_centres(sinogram[:3], angles[:3]) == {}
 
 
 def test_centre_of_mass_states_its_uncertainty() -> None:
