@@ -22,6 +22,8 @@ logger = structlog.get_logger(__name__)
 
 SIZE = (1700, 1000)
 """Of the window, in screen pixels: the size of a virtual screen too."""
+POSE_TICKS = 6
+"""Ticks between the last drawing and the picture: plots lay out their axes only when they are painted."""
 _ADDRESS = re.compile(r"tcp://[^:/\s]+:\d{1,5}|ipc://\S+|inproc://\S+")
 
 
@@ -79,6 +81,8 @@ def view(
         monitor.close()
     if director.fault is not None:
         raise director.fault
+    if director.is_owed:
+        raise ServiceError(f"no snapshot at {snapshot}: the window was closed before the run had ended")
     return 0
 
 
@@ -131,34 +135,48 @@ class Director:
         self._snapshot = snapshot
         self._stop = stop
         self._ends_itself = ends_itself
+        self._n_ticks_to_wait: int | None = None
 
     def tick(self) -> None:
         """Take the picture when it is due, end when it is time."""
         is_stopped = self._stop is not None and self._stop.is_set()
-        has_ended = self._is_over and self._monitor.is_settled
-        if self._snapshot is not None and (has_ended or is_stopped):
-            self._take(self._snapshot)
-            self._snapshot = None
-        if is_stopped or (has_ended and self._ends_itself):
+        is_due = is_stopped or (self._is_over and self._monitor.is_settled)
+        if self._snapshot is not None:
+            self._approach(self._snapshot, is_due=is_due)
+        elif is_stopped or (is_due and self._ends_itself):
             self._monitor.close()
             self._monitor.viewer.close()
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether a picture was asked for and has not been tried."""
+        return self._snapshot is not None
 
     @property
     def _is_over(self) -> bool:
         return self._monitor.session.is_over or self._monitor.receiver is None
 
+    def _approach(self, path: Path, *, is_due: bool) -> None:
+        """Draw everything when the picture becomes due, and take it a few ticks later, when the layout has followed."""
+        if not is_due:
+            self._n_ticks_to_wait = None
+        elif self._n_ticks_to_wait is None:
+            self._monitor.forget_drawn()
+            self._n_ticks_to_wait = POSE_TICKS
+        elif self._n_ticks_to_wait > 0:
+            self._n_ticks_to_wait -= 1
+        else:
+            self._take(path)
+
     def _take(self, path: Path) -> None:
         from viewer.snapshot import write_snapshot
 
+        self._snapshot = None
         try:
-            self._monitor.on_tick = lambda: None
-            self._monitor.draw_all()
             write_snapshot(self._monitor.viewer, path)
             logger.info("snapshot written", path=str(path))
         except (OSError, ServiceError) as wrong:
             self.fault = ServiceError(f"no snapshot at {path}: {wrong}")
-        finally:
-            self._monitor.on_tick = self.tick
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Gallery(QWidget):
         self._list.setViewMode(QListView.ViewMode.IconMode)
         self._list.setIconSize(QSize(TILE, TILE))
         self._list.setGridSize(QSize(TILE + 12, TILE + 44))
+        self._list.setWordWrap(True)
         self._list.setResizeMode(QListView.ResizeMode.Adjust)
         self._list.setMovement(QListView.Movement.Static)
         self._list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -80,7 +81,7 @@ class Gallery(QWidget):
 
     def _draw(self, name: str, shown: Shown[MapPublished]) -> None:
         if name not in self._items:
-            item = QListWidgetItem(_caption(shown.message))
+            item = QListWidgetItem(shown.message.label)
             item.setData(Qt.ItemDataRole.UserRole, name)
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
             self._items[name] = item
@@ -90,17 +91,14 @@ class Gallery(QWidget):
         for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected, QIcon.Mode.Active):
             icon.addPixmap(tile, mode)
         self._items[name].setIcon(icon)
-        self._items[name].setToolTip(_caption(shown.message))
+        message = shown.message
+        self._items[name].setToolTip(f"{message.label}: {message.low:g} to {message.high:g} {message.unit}".rstrip())
         self._drawn[name] = shown
 
     def _tell(self) -> None:
         names = [name for name, item in self._items.items() if item.isSelected()]
         if names:
             self.chosen.emit(names)
-
-
-def _caption(message: MapPublished) -> str:
-    return f"{message.label}\n{message.low:g} – {message.high:g} {message.unit}".rstrip()
 
 
 def _tile(shown: Shown[MapPublished]) -> QPixmap:

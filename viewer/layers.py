@@ -52,7 +52,10 @@ class MapLayers:
             self._show(name, shown)
         for name in set(self._revisions) - set(session.tomogram.maps):
             self._blank(name)
-        return is_first and bool(self._layers)
+        if not is_first or not self._layers:
+            return False
+        self._viewer.layers.selection.active = self._layers[self.names[0]]
+        return True
 
     def choose(self, names: list[str]) -> None:
         """Show these maps and no others, side by side."""

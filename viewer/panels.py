@@ -38,18 +38,28 @@ class _PlotPanel(QWidget):
         return dress(self._plots.addPlot(row=row, col=0), left=left, bottom=bottom, grid=grid)
 
 
-class SinogramPanel(_PlotPanel):
+class _ImagePanel(_PlotPanel):
+    """One image with a title."""
+
+    def __init__(self, *, left: str = "", bottom: str = "") -> None:
+        super().__init__()
+        self._plot = self._make_plot(0, left=left, bottom=bottom, grid=False)
+        self._image = pg.ImageItem(axisOrder="row-major")
+        self._plot.addItem(self._image)
+
+    def _say(self, text: str) -> None:
+        self._plot.setTitle(f"<span style='color:{INK}; font-size:9pt'>{text}</span>")
+
+
+class SinogramPanel(_ImagePanel):
     """The sinogram filling up, with the rotation centre."""
 
     name = "sinogram"
     topics: tuple[Topic, ...] = ("sinogram",)
 
     def __init__(self) -> None:
-        super().__init__()
-        self._plot = self._make_plot(0, left="angle (°)", bottom="position (mm)", grid=False)
+        super().__init__(left="angle (°)", bottom="position (mm)")
         self._plot.getViewBox().setBackgroundColor("#ececec")
-        self._image = pg.ImageItem(axisOrder="row-major")
-        self._plot.addItem(self._image)
         self._centre = pg.InfiniteLine(angle=90, pen=pg.mkPen("#00a0c0", width=1, style=pg.QtCore.Qt.PenStyle.DashLine))
         self._plot.addItem(self._centre, ignoreBounds=True)
         self._centre.hide()
@@ -60,7 +70,7 @@ class SinogramPanel(_PlotPanel):
         self._image.setVisible(shown is not None)
         self._centre.setVisible(shown is not None and shown.message.centre_mm is not None)
         if shown is None:
-            self._plot.setTitle(None)
+            self._say("nothing measured")
             return
         message = shown.message
         even = even_sinogram(shown.arrays["sinogram"], message.angles_deg)
@@ -75,10 +85,10 @@ class SinogramPanel(_PlotPanel):
             self._centre.setValue(message.centre_mm)
             doubt = "" if message.centre_sigma_mm is None else f" ± {message.centre_sigma_mm:.3f}"
             centre = f", centre {message.centre_mm:+.3f}{doubt} mm"
-        self._plot.setTitle(f"<span style='color:{INK}; font-size:9pt'>{message.label}{centre}</span>")
+        self._say(f"{message.label}{centre}")
 
 
-class FramePanel(_PlotPanel):
+class FramePanel(_ImagePanel):
     """The newest detector frame on a logarithmic scale; gaps and masked pixels are grey."""
 
     name = "frame"
@@ -86,20 +96,18 @@ class FramePanel(_PlotPanel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._plot = self._make_plot(0, left="", grid=False)
         for side in ("left", "bottom"):
             self._plot.hideAxis(side)
         view = self._plot.getViewBox()
         view.setAspectLocked(True)
         view.invertY(True)
-        self._image = pg.ImageItem(axisOrder="row-major")
-        self._plot.addItem(self._image)
 
     def show_session(self, session: Session) -> None:
         """Draw the newest frame."""
         shown = session.frame
         self._image.setVisible(shown is not None)
         if shown is None:
+            self._say("no frame")
             return
         value = log_counts(shown.arrays["image"])
         low, high = robust_range(value, low=1.0, high=99.8)
@@ -109,7 +117,7 @@ class FramePanel(_PlotPanel):
         message = shown.message
         saturated = f", {message.n_saturated} saturated" if message.n_saturated else ""
         text = f"image {message.image_id} of series {message.series}, log counts{saturated}"
-        self._plot.setTitle(f"<span style='color:{INK}; font-size:9pt'>{text}</span>")
+        self._say(text)
 
 
 class PatternPanel(_PlotPanel):

@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from viewer.session import Session, Topic
-from viewer.style import BLUE, INK, RED, dress, make_plots
+from viewer.style import BLUE, FAINT, INK, RED, dress, make_plots
 
 BAND_COLOUR = QColor(217, 130, 0, 38)
 
@@ -54,6 +54,8 @@ class StripChart(QWidget):
     def show_session(self, session: Session) -> None:
         """Draw the readings, the scan's band and the map's time."""
         readings = session.readings
+        empty = f"<span style='color:{FAINT}; font-size:9pt'>no reading of the cell</span>"
+        self._voltage.setTitle(None if len(readings) else empty)
         self._curves["voltage"].setData(readings.time_s, readings.voltage_v)
         self._curves["current"].setData(readings.time_s, readings.current_a)
         data_s = max((shown.message.data_time_s for shown in session.tomogram.maps.values()), default=None)

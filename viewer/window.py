@@ -87,17 +87,16 @@ class Monitor(QObject):
         self._contained("window", self._update)
         self.on_tick()
 
-    def draw_all(self) -> None:
-        """Draw every panel now, whatever its turn."""
+    def forget_drawn(self) -> None:
+        """Let the next tick draw every panel anew, whether it has changed or not."""
         self._drawn_s.clear()
-        self._seen.clear()
-        self.tick()
+        for panel in self.panels:
+            self._seen.pop(panel.name, None)
 
     @property
     def is_settled(self) -> bool:
         """Whether what is shown has not changed for so long that a picture of it will be whole."""
-        now = self._clock()
-        return bool(self.session.tomogram.maps) and now - self.changed_s > SETTLE_S and self._fit_at_s is None
+        return self._clock() - self.changed_s > SETTLE_S and self._fit_at_s is None
 
     def close(self) -> None:
         """Stop the timer, the receiver and all callbacks; the window itself stays to napari."""
@@ -157,8 +156,10 @@ class Monitor(QObject):
         self.header.show_notices(self.session, link)
 
     def _sync_maps(self) -> None:
+        is_first = self.layers.sync(self.session)
+        # Making the first layers takes seconds on software OpenGL: what has changed counts from their end.
         self.changed_s = self._clock()
-        if self.layers.sync(self.session):
+        if is_first:
             self.viewer.reset_view()
             self._fit_at_s = self.changed_s + SETTLE_S
         messages = [shown.message for shown in self.session.tomogram.maps.values()]

@@ -1,0 +1,77 @@
+"""What the analysis published and what it archived give the same maps to the eye."""
+
+from pathlib import Path
+
+import numpy as np
+
+from operando.bus import MemoryStore
+from operando.messages import LineWritten, RunStopped
+from streaming.analysis import Analysis
+from streaming.line_file import write_line
+from tests.streaming.phantom import RUN, Phantom, a_run, demo_profile
+from viewer.replay import entries_from_archive
+from viewer.session import Session
+
+N_LINES_FLOWN = 8
+
+
+def test_a_file_shows_the_same_maps_as_the_feed_did(tmp_path):
+    live = analysed(tmp_path)
+    replayed = Session()
+    for entry in entries_from_archive(tmp_path / "scan.nxs"):
+        replayed.apply(entry)
+    assert live.n_refused == replayed.n_refused == 0
+    assert set(live.tomogram.maps) == set(replayed.tomogram.maps)
+    assert next(iter(live.tomogram.maps)) == next(iter(replayed.tomogram.maps)) == "x_lithium"
+    for name, shown in live.tomogram.maps.items():
+        other = replayed.tomogram.maps[name]
+        for array in ("value", "sigma", "reason"):
+            np.testing.assert_array_equal(shown.arrays[array], other.arrays[array])
+        for field in (
+            "label",
+            "unit",
+            "low",
+            "high",
+            "colormap",
+            "estimator",
+            "n_lines",
+            "n_lines_expected",
+            "x_first_mm",
+            "reasons",
+        ):
+            assert getattr(shown.message, field) == getattr(other.message, field), field
+    live_sinogram, other_sinogram = (next(iter(s.tomogram.sinograms.values())) for s in (live, replayed))
+    assert live_sinogram.arrays["sinogram"].shape == other_sinogram.arrays["sinogram"].shape
+    assert replayed.is_over
+    assert replayed.tomogram.patterns
+
+
+def analysed(out: Path) -> Session:
+    phantom, store, clock = Phantom(demo_profile(), photons=3000), MemoryStore(), iter(range(100, 10_000)).__next__
+    analysis = Analysis(phantom.profile, phantom.model, out=out, store=store, clock=clock, wall_clock=lambda: 5000.0)
+    analysis.hear(a_run(), {})
+    for number in range(N_LINES_FLOWN):
+        line = phantom.line(number)
+        path = write_line(line, out / "lines")
+        analysis.hear(
+            LineWritten(
+                run=RUN,
+                line=number,
+                attempt=0,
+                path=str(path),
+                n_points=line.is_received.size,
+                n_received=line.is_received.size,
+                missing_ids=[],
+                series=line.series,
+                last_frame_s=line.end_s,
+                time_s=line.end_s,
+            ),
+            {},
+        )
+    analysis.hear(RunStopped(run=RUN, exit_status="success", time_s=2000.0), {})
+    for _ in range(N_LINES_FLOWN + 4):
+        analysis.work()
+    session = Session()
+    for entry in store.since(0, limit=10_000):
+        session.apply(entry)
+    return session
