@@ -12,7 +12,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Literal["bslz4", "lz4", "none"]
+Method = Literal["bslz4", "lz4", "lz4-block", "none"]
+"""``lz4`` in the blocks of HDF5 filter 32004, as V2 has it; ``lz4-block`` one bare LZ4 block, as V1 has it."""
 
 BLOCK_BYTES = 8192
 HEADER_BYTES = 12
@@ -35,6 +36,8 @@ def pack(array: NDArray[np.generic], method: Method) -> Packed:
     array = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
     if method == "bslz4":
         blob = _bitshuffled_lz4(array.reshape(-1))
+    elif method == "lz4-block":
+        blob = bytes(imagecodecs.lz4_encode(array, header=False))  # type: ignore[arg-type]  # it takes any buffer
     elif method == "lz4":
         blob = bytes(imagecodecs.lz4h5_encode(array, blocksize=BLOCK_BYTES))  # type: ignore[arg-type]  # it takes any buffer
     else:

@@ -231,6 +231,8 @@ class Detector:
 
     def _outlet(self) -> Outlet:
         method: Method = self.config["compression"]  # type: ignore[assignment]  # one of the allowed values
+        if method == "lz4" and self.stream_config["format"] == "legacy":
+            method = "lz4-block"
         return Outlet(
             sender=self.sender if self.stream_config["mode"] == "enabled" else None,
             stream=FORMATS[str(self.stream_config["format"])],

@@ -71,7 +71,7 @@ def _with_appendix(parts: list[bytes], user_data: Any) -> list[bytes]:
 
 def _encoding(packed: Packed) -> str:
     bits = 8 * packed.dtype.itemsize
-    return {"bslz4": f"bs{bits}-lz4<", "lz4": "lz4<", "none": "<"}[packed.method]
+    return "<" if packed.method == "none" else {"bslz4": f"bs{bits}-lz4<", "lz4-block": "lz4<"}[packed.method]
 
 
 def _tables(tables: Tables) -> list[bytes]:
