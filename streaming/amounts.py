@@ -3,9 +3,10 @@
 Amounts are mass densities in one unknown unit common to all phases, see :mod:`streaming.phases`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from streaming.channels import LiveChannels
@@ -72,6 +73,49 @@ def fit_amounts(channels: Array, noise: Array, *, live: LiveChannels, mean_varia
         covariance=noise[..., None, None] * unit * deviation[..., :, None] * deviation[..., None, :],
         is_solved=is_solved.reshape(shape),
     )
+
+
+def add_misfit(amounts: Amounts, *, residual: Array, mean_mass: float, live: LiveChannels) -> Amounts:
+    """Add to the covariance what the misfit of the mean pattern says of the templates.
+
+    Where the mean pattern differs from its fit by more than noise, templates or background are wrong, in every voxel in
+    proportion to its mass. The residual r is taken for a random error that is correlated over L bins (its autocorrelation,
+    summed to the first zero): the covariance is M A^T W diag(L r^2) W A M, as for errors of unknown variance (White,
+    Econometrica 48 (1980) 817). It does not see an error that the templates can imitate, such as a wrong structure factor of a
+    phase's only reflection.
+
+    Parameters
+    ----------
+    amounts
+        As fitted.
+    residual
+        Mean pattern minus its fit, shape (n_radial,); NaN where no pixel is.
+    mean_mass
+        Mean mass along the beam of the patterns that were averaged, in the unit of the amounts times mm.
+    live
+        The channels' definition.
+    """
+    if not mean_mass > 0:
+        return amounts
+    n_phases = amounts.n_phases
+    error = np.where(live.weights > 0, residual, 0.0)
+    weighted = live.weights[:, None] * live.model.templates
+    inverse = np.linalg.pinv(live.gram, hermitian=True)
+    spread = weighted.T @ ((_correlated_bins(error * np.sqrt(live.weights)) * error**2)[:, None] * weighted)
+    per_mass = (inverse @ spread @ inverse)[:n_phases, :n_phases] / mean_mass**2
+    mass = amounts.phases.sum(axis=-1)
+    return replace(amounts, covariance=amounts.covariance + (mass**2)[..., None, None] * per_mass)
+
+
+def _correlated_bins(error: Array) -> float:
+    """Give over how many bins an error is correlated."""
+    power = float(error @ error)
+    if power == 0:
+        return 1.0
+    length = scipy.fft.next_fast_len(2 * error.size, real=True)
+    correlation = scipy.fft.irfft(np.abs(scipy.fft.rfft(error, n=length)) ** 2, n=length)[: error.size] / power
+    n_positive = int(np.argmax(correlation < 0)) if (correlation < 0).any() else correlation.size
+    return float(2 * correlation[:n_positive].sum() - 1)
 
 
 def _normalised(gram: Array) -> tuple[Array, Array]:

@@ -119,7 +119,7 @@ def _write_map(entry: Any, one: Map, result: Result) -> None:
             "low": one.low,
             "high": one.high,
             "estimator": ESTIMATOR,
-            "errors": "counting statistics alone",
+            "errors": "counting statistics, and the misfit of the mean pattern",
         }
     )
     _write_axes(group, result)

@@ -17,7 +17,7 @@ from operando.errors import DataError
 from operando.messages import RunStarted
 from operando.profile import Profile
 from operando.scan import LineKey, TomogramGrid
-from streaming.amounts import Amounts, fit_amounts
+from streaming.amounts import Amounts, add_misfit, fit_amounts
 from streaming.centre import Centre, centre_of_mass
 from streaming.channels import LiveChannels, PatternModel, make_live_channels
 from streaming.correct import check_grid, make_projection, typical_variance
@@ -167,9 +167,15 @@ class Tomogram:
         mean_pattern = np.sum([projection.pattern_sum for projection in projections], axis=0) / n_patterns
         mean_variance = np.sum([projection.variance_sum for projection in projections], axis=0) / n_patterns
         slice_ = self._reconstruction.slice()
-        amounts = fit_amounts(slice_.channels, slice_.noise, live=self._live, mean_variance=mean_variance)
-        step_mm, sigma = self.grid.step_mm, self._estimate.sigma if self._estimate else None
         mass, is_measured = self._mass_sinogram(projections)
+        mean_fit = self._fit(mean_pattern, mean_variance, self._live)
+        amounts = add_misfit(
+            fit_amounts(slice_.channels, slice_.noise, live=self._live, mean_variance=mean_variance),
+            residual=mean_pattern - mean_fit,
+            mean_mass=float(np.mean(mass[is_measured])) if is_measured.any() else 0.0,
+            live=self._live,
+        )
+        step_mm, sigma = self.grid.step_mm, self._estimate.sigma if self._estimate else None
         return Result(
             maps=make_maps(slice_, amounts, profile=self._profile, structures=self._model.structures),
             slice=slice_,
@@ -178,7 +184,7 @@ class Tomogram:
             mass_sinogram=mass,
             is_measured=is_measured,
             mean_pattern=mean_pattern,
-            mean_fit=self._fit(mean_pattern, mean_variance, self._live),
+            mean_fit=mean_fit,
             centre_mm=self._reconstruction.centre_mm,
             estimated_centre_mm=self._mm(self._estimate.index) if self._estimate else None,
             centre_sigma_mm=sigma * step_mm if sigma is not None else None,

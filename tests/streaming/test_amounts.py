@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from operando.profile import read_profile
-from streaming.amounts import fit_amounts
+from streaming.amounts import add_misfit, fit_amounts
 from streaming.channels import LiveChannels, PatternModel, make_live_channels, make_pattern_model
 
 Array = NDArray[np.float64]
@@ -76,6 +76,23 @@ def test_covariance_is_the_scatter_of_repeated_patterns(model: PatternModel) -> 
     correlation = scatter / np.sqrt(np.outer(np.diag(scatter), np.diag(scatter)))
     predicted = found.covariance[0] / np.sqrt(np.outer(np.diag(found.covariance[0]), np.diag(found.covariance[0])))
     np.testing.assert_allclose(correlation, predicted, atol=0.12)
+
+
+def test_misfit_of_the_mean_pattern_widens_the_uncertainty_in_proportion_to_mass(model: PatternModel) -> None:
+    live = live_channels(model)
+    patterns = np.stack([model.templates.sum(axis=1), 2 * model.templates.sum(axis=1)])
+    fitted = fit_amounts(live.channels(patterns), np.zeros(2), live=live, mean_variance=np.ones(model.q.size))
+    wrong = 0.05 * patterns.mean(axis=0) * np.sin(40 * model.q)
+    mean_mass = float(fitted.phases.sum(axis=-1).mean())
+    widened = np.sqrt(np.einsum("...ii->...i", add_misfit(fitted, residual=wrong, mean_mass=mean_mass, live=live).covariance))
+    assert (widened > 0).all()
+    np.testing.assert_allclose(widened[1], 2 * widened[0], rtol=1e-6)
+    # The sigma covers what that error does to the amounts, but for the smaller part.
+    moved = live.channels(patterns * (1 + 0.05 * np.sin(40 * model.q)))
+    disturbed = fit_amounts(moved, np.zeros(2), live=live, mean_variance=wrong**2)
+    assert np.median(np.abs(disturbed.phases - fitted.phases) / widened) < 1.5
+    unchanged = add_misfit(fitted, residual=np.zeros(model.q.size), mean_mass=mean_mass, live=live)
+    np.testing.assert_array_equal(unchanged.covariance, fitted.covariance)
 
 
 def test_phase_without_reflections_in_range_gets_nothing(model: PatternModel) -> None:

@@ -318,7 +318,7 @@ def test_archive_opens_on_the_lithium_map_and_reaches_the_patterns(phantom: Phan
 
 def test_archive_can_be_read_at_any_moment(phantom: Phantom, lines: list[Line], tmp_path: Path) -> None:
     process = Process(phantom, tmp_path)
-    process.hear(a_run(), *(written(line, tmp_path) for line in lines[:25]))
+    process.hear(a_run(), *(written(line, tmp_path) for line in lines[:12]))
     process.work()
     is_over, counts, errors = threading.Event(), [], []
 
@@ -333,7 +333,7 @@ def test_archive_can_be_read_at_any_moment(phantom: Phantom, lines: list[Line], 
 
     reader = threading.Thread(target=read_again_and_again)
     reader.start()
-    for _ in range(25):
+    for _ in range(12):
         process.work()
     is_over.set()
     reader.join()
