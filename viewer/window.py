@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 TICK_MS = 50
-PLOT_S = 0.2
-"""Least time between two drawings of a plot: five a second look live, more would starve the maps on software OpenGL."""
+PLOT_S = 0.25
+"""Time between two drawings of the plots, all in one: on software OpenGL each painting puts the whole window together anew."""
 SETTLE_S = 1.0
 """Time after the first maps in which the window still finds its layout; the view is fitted again at its end."""
 
@@ -59,7 +59,7 @@ class Monitor(QObject):
         self.is_closed = False
         self._clock = clock
         self._seen: dict[str, dict[Topic, int]] = {}
-        self._drawn_s: dict[str, float] = {}
+        self._drawn_s = clock() - PLOT_S
         self._fit_at_s: float | None = None
         self.changed_s = clock()
         """When a map, a sinogram or a pattern last changed."""
@@ -89,7 +89,7 @@ class Monitor(QObject):
 
     def forget_drawn(self) -> None:
         """Let the next tick draw every panel anew, whether it has changed or not."""
-        self._drawn_s.clear()
+        self._drawn_s -= PLOT_S
         for panel in self.panels:
             self._seen.pop(panel.name, None)
 
@@ -149,8 +149,10 @@ class Monitor(QObject):
         if self._has_changed("map", ("maps", "sinogram", "pattern")):
             self._contained("map", self._sync_maps)
         self._fit_if_due()
-        for panel in self.panels:
-            self._draw_if_due(panel)
+        if self._clock() - self._drawn_s >= PLOT_S:
+            self._drawn_s = self._clock()
+            for panel in self.panels:
+                self._draw_if_changed(panel)
         link = self.receiver.link if self.receiver is not None else None
         self.header.show_freshness(freshness(self.session, link))
         self.header.show_notices(self.session, link)
@@ -171,12 +173,9 @@ class Monitor(QObject):
             self._fit_at_s = None
             self.viewer.reset_view()
 
-    def _draw_if_due(self, panel: Panel) -> None:
-        now = self._clock()
-        if now - self._drawn_s.get(panel.name, -PLOT_S) < PLOT_S or not self._has_changed(panel.name, panel.topics):
-            return
-        self._drawn_s[panel.name] = now
-        self._contained(panel.name, lambda: panel.show_session(self.session))
+    def _draw_if_changed(self, panel: Panel) -> None:
+        if self._has_changed(panel.name, panel.topics):
+            self._contained(panel.name, lambda: panel.show_session(self.session))
 
     def _has_changed(self, name: str, topics: tuple[Topic, ...]) -> bool:
         counts = {topic: self.session.changes[topic] for topic in topics}

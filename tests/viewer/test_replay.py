@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 
 from operando.errors import DataError, MissingInputError
 from operando.messages import MapPublished, PatternPublished, ScanProgress, SinogramPublished
@@ -111,3 +112,9 @@ def test_the_reader_of_the_plugin_gives_layers_in_millimetres_and_leaves_other_f
     assert kind == "image"
     np.testing.assert_array_equal(data, value())
     np.testing.assert_allclose(keywords["scale"], (-0.1, 0.1))
+
+
+def test_the_manifest_names_things_that_exist():
+    manifest = PluginManifest.from_file(Path(__file__).parents[2] / "viewer" / "napari.yaml")
+    manifest.validate_imports()
+    assert manifest.contributions.readers
