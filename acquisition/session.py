@@ -1,0 +1,167 @@
+"""The acquisition process: journal, devices, the cell's record, and one tomogram.
+
+It serves the journal from the first moment, flies the default plan once, and goes on serving until it is stopped. Stopped in
+mid-run it aborts: axes stopped, shutter closed, series ended.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from acquisition.announce import Announcer, give_notice, stop_torn_runs
+from acquisition.cell.history import CellHistory
+from acquisition.cell.recorder import CellRecorder
+from acquisition.metadata import run_metadata
+from acquisition.plans.layout import Layout, check_layout, layout_of
+from operando.bus.client import FeedClient
+from operando.bus.server import FeedServer
+from operando.errors import OperandoError
+from operando.journal import Journal
+from operando.messages import CellReading
+from operando.profile import Profile
+
+if TYPE_CHECKING:
+    # At run time these come after the devices: importing them starts Channel Access.
+    from bluesky import RunEngine
+
+    from acquisition.devices.beamline import BeamlineDevices
+
+logger = structlog.get_logger(__name__)
+
+BEAM_BACK = 1.05
+"""A suspended scan goes on when the ring current is this much above its floor: less, and it would stop again at once."""
+
+
+def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
+    """Fly the default plan of a profile once, and serve the journal of the beamtime until ``stop`` is set.
+
+    Raises
+    ------
+    OperandoError
+        Before ``ready``: if the scan cannot be flown, a device does not answer, or the address of the journal is taken.
+    """
+    layout = layout_of(profile)
+    check_layout(profile, layout)
+    metadata = run_metadata(profile, layout)
+    with ExitStack() as stack:
+        journal = Journal(out / "journal.jsonl")
+        stack.callback(journal.close)
+        stop_torn_runs(journal)
+        stack.enter_context(FeedServer(journal, profile.addresses.journal))
+        devices = _connect(profile, layout)
+        history = CellHistory()
+        stack.callback(_record_cell(profile, devices, journal, history))
+        ready()
+        if not stop.is_set():
+            announcer = Announcer(journal, profile=profile, layout=layout, metadata=metadata)
+            _fly(profile, devices, announcer, layout=layout, history=history, metadata=metadata, stop=stop)
+        stop.wait()
+
+
+def _connect(profile: Profile, layout: Layout) -> "BeamlineDevices":
+    from acquisition.devices.beamline import make_devices
+
+    devices = make_devices(profile)
+    from acquisition.plans.xrdct import check_beamline
+
+    check_beamline(devices, layout)
+    return devices
+
+
+def _record_cell(profile: Profile, devices: "BeamlineDevices", journal: Journal, history: CellHistory) -> Callable[[], None]:
+    """Start recording the cell; the function that is given back ends it."""
+    from ophyd import get_cl
+
+    recorder = CellRecorder(
+        devices.cell, journal=journal, history=history, on_first=lambda reading: _say_source(profile, journal, reading)
+    )
+    ended = threading.Event()
+    # A thread of the control layer's own kind: only those may use its channels.
+    thread = get_cl().thread_class(target=recorder.run, args=(ended,), name="cell", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        ended.set()
+        thread.join(timeout=5)
+
+    return end
+
+
+def _say_source(profile: Profile, journal: Journal, reading: CellReading) -> None:
+    """Tell where the cell state comes from; loudly if that is a model."""
+    is_model = reading.source.startswith("model")
+    asked_for_model = profile.cell.source.startswith("model")
+    instead = "" if is_model == asked_for_model else f" instead of {profile.cell.source}"
+    level = "warning" if is_model and not asked_for_model else "info"
+    give_notice(journal, "warning" if level == "warning" else "info", f"the cell state comes from {reading.source}{instead}")
+
+
+def _fly(
+    profile: Profile,
+    devices: "BeamlineDevices",
+    announcer: Announcer,
+    *,
+    layout: Layout,
+    history: CellHistory,
+    metadata: dict[str, Any],
+    stop: threading.Event,
+) -> None:
+    """Run the plan to its end, or until stopped; whatever happens to it is in the journal."""
+    from bluesky import RunEngine
+
+    from acquisition.plans.between import Backlog, NoBacklog, ReductionBacklog
+    from acquisition.plans.xrdct import xrdct
+
+    # No signal handlers: in this process SIGINT and SIGTERM set ``stop``.
+    engine = RunEngine({}, context_managers=[], call_returns_result=True)
+    finished = threading.Event()
+    threading.Thread(target=_abort_when_stopped, args=(engine, stop, finished), name="abort", daemon=True).start()
+    with ExitStack() as stack:
+        backlog: Backlog = NoBacklog()
+        if profile.scan.on_backlog == "hold":
+            backlog = ReductionBacklog(stack.enter_context(FeedClient(profile.addresses.reduction)))
+        plan = xrdct(
+            devices,
+            profile,
+            layout=layout,
+            announcer=announcer,
+            history=history,
+            backlog=backlog,
+            suspenders=_suspenders(profile, devices),
+            metadata=metadata,
+        )
+        try:
+            engine(plan, announcer.document)
+        except Exception as failure:  # the journal is still served, and says why
+            _say_end(announcer, failure, was_stopped=stop.is_set())
+        finally:
+            finished.set()
+
+
+def _suspenders(profile: Profile, devices: "BeamlineDevices") -> Sequence[Any]:
+    from bluesky.suspenders import SuspendFloor
+
+    floor = profile.control.ring_current_floor_ma
+    return [SuspendFloor(devices.ring.current, floor, resume_thresh=floor * BEAM_BACK, sleep=1.0)]
+
+
+def _abort_when_stopped(engine: "RunEngine", stop: threading.Event, finished: threading.Event) -> None:
+    while not finished.is_set():
+        if not stop.wait(0.2):
+            continue
+        if engine.state not in ("idle", "aborting"):
+            engine.abort("operando was stopped")
+        finished.wait(1.0)
+
+
+def _say_end(announcer: Announcer, failure: Exception, *, was_stopped: bool) -> None:
+    if was_stopped:
+        announcer.notice("info", "the scan was stopped")
+        return
+    sentence = str(failure) if isinstance(failure, OperandoError) else f"the scan failed: {failure}"
+    logger.error("scan failed", reason=str(failure), kind=type(failure).__name__)
+    announcer.notice("error", sentence)
