@@ -6,8 +6,7 @@ HEARTBEAT counts while the bridge lives, AGE grows while its source is silent.
 """
 
 import asyncio
-import os
-import socket
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -16,11 +15,11 @@ from typing import Any
 
 import structlog
 from caproto import ChannelType
-from caproto.asyncio.server import Context
 from caproto.server import PVGroup, pvproperty
 
 from acquisition.cell.source import CellSource, mark_alive, open_source
-from operando.errors import ServiceError
+from acquisition.channel_access import CELL_PORT_OFFSET
+from acquisition.channel_access_server import serve_pvs
 from operando.messages import CellReading
 from operando.profile import Profile
 
@@ -84,7 +83,7 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     def note(now_s: float) -> None:
         mark_alive(source, profile.cell, out=out, now_s=now_s)
 
-    port = profile.control.channel_access_port + 1
+    port = profile.control.channel_access_port + CELL_PORT_OFFSET
     asyncio.run(serve_source(source, prefix=profile.control.cell, port=port, note=note, ready=ready, stop=stop))
 
 
@@ -105,48 +104,19 @@ async def serve_source(
     ServiceError
         If the port is in use.
     """
-    _refuse_taken(port)
     group = CellPVs(prefix=f"{prefix}:")
-    # Beacons would leave the loopback; clients find this server by the address that they are given.
-    os.environ.update(EPICS_CAS_AUTO_BEACON_ADDR_LIST="NO", EPICS_CAS_BEACON_ADDR_LIST="")
-    context = Context(group.pvdb, ["127.0.0.1"])
-    context.ca_server_port = port
-    server = asyncio.create_task(context.run())
-    try:
-        await group.show(source.reading_at(clock()))
-        await _wait_until_bound(context, server)
-        ready()
-        logger.info("cell bridge serves", prefix=prefix, port=port)
-        n_shown = 0
-        while not stop.is_set() and not server.done():
+    # Who connects first must find a reading, not the values of before.
+    await group.show(source.reading_at(clock()))
+
+    async def follow() -> None:
+        for n_shown in itertools.count():
             now_s = clock()
             await group.show(source.reading_at(now_s))
             if n_shown % _ALIVE_EVERY == 0:
                 note(now_s)
-            n_shown += 1
             await asyncio.sleep(REFRESH_S)
-    finally:
-        server.cancel()
-        await asyncio.gather(server, return_exceptions=True)
 
-
-def _refuse_taken(port: int) -> None:
-    # caproto would quietly take another port, where no client looks.
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", port))
-        except OSError as taken:
-            raise ServiceError(
-                f"port {port} on 127.0.0.1, for the cell PVs, is in use: is another operando running there?"
-            ) from taken
-
-
-async def _wait_until_bound(context: Context, server: "asyncio.Task[None]") -> None:
-    while context.port is None and not server.done():
-        await asyncio.sleep(0.01)
-    if server.done():
-        await server
+    await serve_pvs(group.pvdb, port=port, work=follow(), ready=ready, stop=stop)
 
 
 def _number(value: float | None) -> float:
