@@ -24,6 +24,7 @@ from operando.messages import (
     RunStopped,
 )
 from operando.profile import Profile
+from operando.scan import LineKey
 
 logger = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class Announcer:
         self._clock = clock
         self.run = ""
         """Id of the open run, that of its start document; empty when none is open."""
+        self._n_announced: dict[int, int] = {}
         self.open_line: LineAnnounced | None = None
         """The line that has been announced and has neither flown nor been aborted."""
 
@@ -73,8 +75,10 @@ class Announcer:
             self.abort_line(f"the run ended ({document['exit_status']})")
             self._stop(document["exit_status"], str(document.get("reason", "")))
 
-    def announce_line(self, line: Line, *, attempt: int, series: int, first_image_id: int) -> None:
-        """Say which frames the line that is about to fly will have, and where they are planned."""
+    def announce_line(self, line: Line, *, series: int, first_image_id: int) -> None:
+        """Say which frames the line that is about to fly will have, and where they are planned; each time is an attempt."""
+        attempt = self._n_announced.get(line.index, 0)
+        self._n_announced[line.index] = attempt + 1
         self.open_line = LineAnnounced(
             run=self.run,
             line=line.index,
@@ -100,7 +104,7 @@ class Announcer:
         cell: CellReading | None,
         start_s: float,
         end_s: float,
-    ) -> None:
+    ) -> LineKey:
         """Say where the points of the open line really were, and what the cell did meanwhile.
 
         Raises
@@ -125,6 +129,7 @@ class Announcer:
         )
         self._journal.append(flown)
         self.open_line = None
+        return LineKey(run=line.run, line=line.line, attempt=line.attempt)
 
     def abort_line(self, reason: str) -> bool:
         """Say that the frames of the open line count for nothing; false if no line is open."""
@@ -145,6 +150,7 @@ class Announcer:
     def _start(self, run: str) -> None:
         profile, layout, flight = self._profile, self._layout, self._layout.flight
         self.run = run
+        self._n_announced = {}
         started = RunStarted(
             run=run,
             time_s=self._clock(),

@@ -54,11 +54,15 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         stack.enter_context(FeedServer(journal, profile.addresses.journal))
         devices = _connect(profile, layout)
         history = CellHistory()
-        stack.callback(_record_cell(profile, devices, journal, history))
+        recorder = CellRecorder(
+            devices.cell, journal=journal, history=history, on_first=lambda reading: _say_source(profile, journal, reading)
+        )
+        stack.callback(_start_recording(recorder))
         ready()
         if not stop.is_set():
             announcer = Announcer(journal, profile=profile, layout=layout, metadata=metadata)
-            _fly(profile, devices, announcer, layout=layout, history=history, metadata=metadata, stop=stop)
+            options = {"history": history, "hurry_cell": recorder.hurry, "metadata": metadata}
+            _fly(profile, devices, announcer, layout=layout, options=options, stop=stop)
         stop.wait()
 
 
@@ -72,13 +76,10 @@ def _connect(profile: Profile, layout: Layout) -> "BeamlineDevices":
     return devices
 
 
-def _record_cell(profile: Profile, devices: "BeamlineDevices", journal: Journal, history: CellHistory) -> Callable[[], None]:
+def _start_recording(recorder: CellRecorder) -> Callable[[], None]:
     """Start recording the cell; the function that is given back ends it."""
     from ophyd import get_cl
 
-    recorder = CellRecorder(
-        devices.cell, journal=journal, history=history, on_first=lambda reading: _say_source(profile, journal, reading)
-    )
     ended = threading.Event()
     # A thread of the control layer's own kind: only those may use its channels.
     thread = get_cl().thread_class(target=recorder.run, args=(ended,), name="cell", daemon=True)
@@ -86,6 +87,7 @@ def _record_cell(profile: Profile, devices: "BeamlineDevices", journal: Journal,
 
     def end() -> None:
         ended.set()
+        recorder.hurry()
         thread.join(timeout=5)
 
     return end
@@ -106,8 +108,7 @@ def _fly(
     announcer: Announcer,
     *,
     layout: Layout,
-    history: CellHistory,
-    metadata: dict[str, Any],
+    options: dict[str, Any],
     stop: threading.Event,
 ) -> None:
     """Run the plan to its end, or until stopped; whatever happens to it is in the journal."""
@@ -129,10 +130,9 @@ def _fly(
             profile,
             layout=layout,
             announcer=announcer,
-            history=history,
             backlog=backlog,
             suspenders=_suspenders(profile, devices),
-            metadata=metadata,
+            **options,
         )
         try:
             engine(plan, announcer.document)

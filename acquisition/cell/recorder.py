@@ -15,6 +15,10 @@ logger = structlog.get_logger(__name__)
 
 PERIOD_S = 1.0
 
+STEADY_S = 0.02
+"""Values of one reading come as several process variables within a millisecond or so: two looks this far apart that agree are
+one reading. Longer than a fifth of a second, and a fast replay would never stand still."""
+
 REPEAT_S = 10.0
 """How often an unchanged reading is written again: often enough to show that the recorder lives while the cycler is silent."""
 
@@ -34,8 +38,8 @@ class CellRecorder:
     ----------
     on_first
         Called with the first reading, for instance to say where the cell state comes from.
-    clock
-        Seconds, monotonic.
+    clock, pause
+        Seconds, monotonic; and how to wait.
     """
 
     def __init__(
@@ -46,18 +50,25 @@ class CellRecorder:
         history: CellHistory,
         on_first: Callable[[CellReading], None] = lambda reading: None,
         clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._cell = cell
         self._journal = journal
         self._history = history
         self._on_first = on_first
         self._clock = clock
+        self._pause = pause
         self._written_at = -REPEAT_S
         self._is_first = True
+        self._wake = threading.Event()
+
+    def hurry(self) -> None:
+        """Let the recorder's thread read now instead of at its next turn; from any thread, waits for nothing."""
+        self._wake.set()
 
     def record(self) -> None:
         """Read once."""
-        reading = self._cell.reading()
+        reading = self._whole_reading()
         if reading is None:
             return
         if self._is_first:
@@ -70,8 +81,24 @@ class CellRecorder:
 
     def run(self, stop: threading.Event) -> None:
         """Read until stopped; to be the work of a thread."""
-        while not stop.wait(PERIOD_S):
+        while True:
             try:
                 self.record()
             except Exception as failure:  # the scan goes on without a cell state, and its lines say so
                 logger.warning("cell not read", reason=str(failure))
+            self._wake.wait(PERIOD_S)
+            self._wake.clear()
+            if stop.is_set():
+                return
+
+    def _whole_reading(self) -> CellReading | None:
+        """Give a reading whose values belong together; None if there is none, or none stands still."""
+        for _ in range(5):
+            first = self._cell.reading()
+            if first is None:
+                return None
+            self._pause(STEADY_S)
+            second = self._cell.reading()
+            if second is not None and first.model_copy(update={"age_s": second.age_s}) == second:
+                return second
+        return None

@@ -22,14 +22,17 @@ class Interruptions:
     Parameters
     ----------
     restore
-        Called once at the end, from the RunEngine's thread; it must not wait.
+        Called once at the end.
+    on_pause
+        Called at each pause or suspension. Both are called from the RunEngine's thread and must not wait.
     """
 
     name = "interruptions"
     parent = None
 
-    def __init__(self, restore: Callable[[], None]) -> None:
+    def __init__(self, *, restore: Callable[[], None], on_pause: Callable[[], object]) -> None:
         self._restore = restore
+        self._on_pause = on_pause
         self.count = 0
         """Pauses and suspensions since the start of the plan."""
 
@@ -54,8 +57,9 @@ class Interruptions:
                 return result
 
     def pause(self) -> None:
-        """Count; called by the RunEngine at a pause or suspension."""
+        """Count and say so; called by the RunEngine at a pause or suspension."""
         self.count += 1
+        self._on_pause()
 
     def resume(self) -> None:
         """Do nothing: the plan sees the count and flies the line again."""

@@ -22,6 +22,7 @@ from acquisition.devices.trigger import GateTrain
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.layout import Layout, Line
 from operando.profile import Control
+from operando.scan import LineKey
 
 if TYPE_CHECKING:
     from acquisition.devices.beamline import BeamlineDevices
@@ -31,8 +32,17 @@ Plan = Generator[Msg, Any, Any]
 ANSWER_S = 15.0
 """Deadline for what needs no motion (arming, shutter). Devices have their own, shorter ones; this is for dead ones."""
 
+CELL_S = 0.3
+"""How long a line waits for a reading of the cell from after its middle; a slower cycler gives its last one, with its age."""
+
+SILENT_S = 5.0
+"""A cycler that has said nothing for so long is not waited for."""
+
 IMAGES_S = 10.0
 """How long after the last gate the detector may take to send its last image."""
+
+
+INTERRUPTED = "the scan was paused or suspended"
 
 
 class LineFailedError(RuntimeError):
@@ -78,6 +88,8 @@ class Flyer:
     interruptions: Interruptions
     history: CellHistory
     images: SentImages
+    hurry_cell: Callable[[], None]
+    """Asks for a reading of the cell now."""
     statuses: list[Any]
     """Statuses of the running attempt: whoever gives it up waits until they have settled."""
     clock: Callable[[], float] = time.time
@@ -97,8 +109,8 @@ class Flyer:
         self._check(stretch)
         return stretch
 
-    def fly(self, line: Line, *, attempt: int, stretch: Stretch) -> Plan:
-        """Fly a line once.
+    def fly(self, line: Line, *, stretch: Stretch) -> Generator[Msg, Any, LineKey]:
+        """Fly a line once; returns which attempt it was.
 
         Raises
         ------
@@ -110,13 +122,14 @@ class Flyer:
         yield from self._started(bps.kickoff(self.devices.trigger, group="gates"))
         yield from bps.wait(group="gates", timeout=ANSWER_S)
         self._check(stretch)
-        self.announcer.announce_line(line, attempt=attempt, series=stretch.series, first_image_id=stretch.next_image_id)
+        self.announcer.announce_line(line, series=stretch.series, first_image_id=stretch.next_image_id)
         start_s = self.clock()
         yield from self._sweep(line, stretch)
         end_s = self.clock()
         yield from self._await_images(stretch)
-        yield from self._tell(line, stretch, start_s=start_s, end_s=end_s)
+        key = yield from self._tell(line, stretch, start_s=start_s, end_s=end_s)
         stretch.next_image_id += self.layout.flight.n_points
+        return key
 
     def give_up(self) -> Plan:
         """Bring a failed attempt to rest, so that nothing of it can reach into the next; the series ends."""
@@ -183,7 +196,7 @@ class Flyer:
         if sent is not None and sent != wanted:
             raise LineFailedError(f"the detector sent {sent} images for {wanted} gates of series {stretch.series}")
 
-    def _tell(self, line: Line, stretch: Stretch, *, start_s: float, end_s: float) -> Plan:
+    def _tell(self, line: Line, stretch: Stretch, *, start_s: float, end_s: float) -> Generator[Msg, Any, LineKey]:
         """Document the line, and announce that it has flown."""
         trains = yield from bps.collect(self.devices.trigger, name="gates")
         yield from bps.collect(self.devices.detector, name="frames", return_payload=False)
@@ -195,16 +208,29 @@ class Flyer:
         if len(times_s) == n_points:
             half_s = 0.5 * self.layout.flight.exposure_s
             start_s, end_s = float(times_s[0]) - half_s, float(times_s[-1]) + half_s
+        cell = yield from self._cell_at(0.5 * (start_s + end_s))
+        self._check(stretch)
         is_captured = len(positions_mm) == n_points
-        self.announcer.line_flown(
+        return self.announcer.line_flown(
             (positions_mm if is_captured else line.planned_mm(n_points)).tolist(),
             source="captured" if is_captured else "computed",
             angle_deg=float(rotation[self.devices.rotation.name]["value"]),
             ring_current_ma=float(ring[self.devices.ring.current.name]["value"]),
-            cell=self.history.at(0.5 * (start_s + end_s)),
+            cell=cell,
             start_s=start_s,
             end_s=end_s,
         )
+
+    def _cell_at(self, time_s: float) -> Plan:
+        """Return the state of the cell at a time, with readings on both sides of it if the cycler gives them in time."""
+        deadline = self.clock() + CELL_S
+        self.hurry_cell()
+        while self.clock() < deadline:
+            newest = self.history.newest
+            if newest is None or not time_s - SILENT_S < newest.time_s < time_s:
+                break
+            yield from bps.sleep(0.02)
+        return self.history.at(time_s)
 
     def _event(self, stream: str, *devices: Any) -> Plan:
         """Document one event of these devices, and return their readings; an event that was disturbed is dropped."""
@@ -222,7 +248,7 @@ class Flyer:
 
     def _check(self, stretch: Stretch) -> None:
         if self.interruptions.count != stretch.n_interruptions:
-            raise InterruptedLineError("the scan was paused or suspended")
+            raise InterruptedLineError(INTERRUPTED)
 
     def _started(self, messages: Plan) -> Plan:
         """Run a message that starts something, and remember its status."""

@@ -21,10 +21,9 @@ from acquisition.devices.shutter import CLOSED
 from acquisition.plans.between import Backlog, Holder, NoBacklog, wait_past_topup
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.layout import Layout, check_layout
-from acquisition.plans.line import ANSWER_S, Flyer, InterruptedLineError, LineFailedError, SentImages, Stretch
+from acquisition.plans.line import ANSWER_S, INTERRUPTED, Flyer, InterruptedLineError, LineFailedError, SentImages, Stretch
 from operando.errors import ProfileError
 from operando.profile import Profile
-from operando.scan import LineKey
 
 if TYPE_CHECKING:
     from acquisition.devices.beamline import BeamlineDevices
@@ -47,6 +46,7 @@ def xrdct(
     layout: Layout,
     announcer: Announcer,
     history: CellHistory,
+    hurry_cell: Callable[[], None] = lambda: None,
     backlog: Backlog | None = None,
     suspenders: Sequence[Any] = (),
     metadata: dict[str, Any] | None = None,
@@ -63,6 +63,8 @@ def xrdct(
         Writes the journal; must be subscribed to the RunEngine that runs this plan.
     history
         Where the cell's readings are, for the state at the middle of each line.
+    hurry_cell
+        Called when a line has flown, so that the readings around its middle are at hand.
     backlog
         Knows how far the reduction is behind; None waits for nobody.
     suspenders
@@ -81,7 +83,9 @@ def xrdct(
     check_layout(profile, layout)
     check_beamline(devices, layout)
     fast_speed = profile.control.fast.speed
-    interruptions = Interruptions(lambda: devices.fast.velocity.put(fast_speed))
+    interruptions = Interruptions(
+        restore=lambda: devices.fast.velocity.put(fast_speed), on_pause=lambda: announcer.abort_line(INTERRUPTED)
+    )
     flyer = Flyer(
         devices=devices,
         control=profile.control,
@@ -90,6 +94,7 @@ def xrdct(
         interruptions=interruptions,
         history=history,
         images=SentImages(devices.detector),
+        hurry_cell=hurry_cell,
         statuses=[],
     )
     backlog = backlog or NoBacklog()
@@ -137,7 +142,7 @@ def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -
     """Fly every line until it has all its frames."""
     stretch: Stretch | None = None
     for line in flyer.layout.lines:
-        attempt, n_failures = 0, 0
+        n_failures = 0
         while True:
             yield from bps.checkpoint()
             yield from _wait_for_good_time(flyer, holder)
@@ -145,17 +150,17 @@ def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -
             try:
                 if stretch is None:
                     stretch = yield from flyer.arm(first_line=line)
-                yield from flyer.fly(line, attempt=attempt, stretch=stretch)
+                key = yield from flyer.fly(line, stretch=stretch)
                 break
             except FAILURES as failure:
                 stretch = None
                 is_own_fault = flyer.interruptions.count == n_interruptions and not isinstance(failure, InterruptedLineError)
                 n_failures += is_own_fault
-                attempt += flyer.announcer.abort_line(_reason(failure))
+                flyer.announcer.abort_line(_reason(failure))
                 yield from _again_after_late_failures(flyer.give_up)
                 if n_failures >= profile.scan.max_attempts:
                     raise RuntimeError(f"line {line.index} failed {n_failures} times, at last: {_reason(failure)}") from failure
-        backlog.flew(LineKey(run=flyer.announcer.run, line=line.index, attempt=attempt))
+        backlog.flew(key)
 
 
 def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:

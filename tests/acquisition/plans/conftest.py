@@ -35,9 +35,17 @@ def done(device: object, *, error: Exception | None = None) -> Status:
     return status
 
 
+class PutSignal(Signal):
+    """Takes a value at once, as an EPICS record does; a soft signal would do it in a thread of its own."""
+
+    def set(self, value: object, **_: object) -> Status:
+        self.put(value)
+        return done(self)
+
+
 class FakeAxis(Device):
     user_readback = Component(Signal, value=0.0, kind="hinted")
-    velocity = Component(Signal, value=10.0, kind="config")
+    velocity = Component(PutSignal, value=10.0, kind="config")
     max_speed = Component(Signal, value=10.0, kind="omitted")
 
     def __init__(self, *, name: str, limit: float) -> None:
@@ -315,6 +323,10 @@ class FakeBeamline:
         trigger.on_gate = detector.gate
         detector.on_frame = self._frame
         self.announcer = Announcer(self, profile=self.profile, layout=self.layout)
+        self.read_cell()
+
+    def read_cell(self) -> None:
+        """Take a reading of the cell, as the recorder does when it is asked to hurry."""
         self.history.append(CellReading(time_s=time.time(), voltage_v=3.7, current_a=1.0))
 
     def append(self, message: Message, **_: object) -> int:
@@ -323,7 +335,15 @@ class FakeBeamline:
         return self.journal.append(message)
 
     def plan(self, **options: Any) -> Iterator[Any]:
-        return xrdct(self.devices, self.profile, layout=self.layout, announcer=self.announcer, history=self.history, **options)
+        return xrdct(
+            self.devices,
+            self.profile,
+            layout=self.layout,
+            announcer=self.announcer,
+            history=self.history,
+            hurry_cell=self.read_cell,
+            **options,
+        )
 
     def messages(self, kind: type[Any]) -> list[Any]:
         return [one for one in self.seen if isinstance(one, kind)]

@@ -1,0 +1,240 @@
+"""The acquisition process against a real Channel Access server, a real SIMPLON server and the real cycler file."""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import numpy as np
+import pytest
+import zmq
+
+from acquisition.cell.neware import read_neware
+from acquisition.channel_access import use_beamline
+from acquisition.twin.cable import Pulse
+from acquisition.twin.simplon.pilatus import DetectorHead
+from acquisition.twin.simplon.server import SimplonServer
+from operando.bus.client import FeedClient
+from operando.journal import read_journal
+from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, Message, Notice, RunStarted, RunStopped
+from operando.profile import Profile, read_profile
+
+pytestmark = [
+    pytest.mark.ioc,
+    pytest.mark.skipif("OPERANDO_PREFIX" in os.environ, reason="needs the simulated trigger cable"),
+]
+
+M50T = "NewareNDA/TESTCELL0001-B2-2025-M50T_NewareNDA_Investigation.ndax"
+SPEED = 60.0
+START_S = 10_000.0
+
+
+class PulseFrames:
+    """Small frames that remember the pulse that made them."""
+
+    def __init__(self) -> None:
+        self.pulses: list[Pulse] = []
+
+    def frame(self, pulse: Pulse | None, image_id: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        assert pulse is not None
+        self.pulses.append(pulse)
+        return np.full((16, 16), image_id, dtype=np.uint32)
+
+
+@dataclass
+class Taker:
+    """Takes the stream as reduction would, and keeps (series, image id)."""
+
+    address: str
+    images: list[tuple[int, int]] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        with zmq.Context.instance().socket(zmq.PULL) as socket:
+            socket.linger = 0
+            socket.connect(self.address)
+            while not self.stop.is_set():
+                if socket.poll(50):
+                    message = cbor2.loads(socket.recv(), tag_hook=lambda tag, _: tag.value)
+                    if message["type"] == "image":
+                        self.images.append((message["series_id"], message["image_id"]))
+
+
+@dataclass
+class Beamtime:
+    """Everything but the acquisition process, running."""
+
+    profile: Profile
+    source: PulseFrames
+    taker: Taker
+    serve: Callable[[str, Profile], "subprocess.Popen[str]"]
+
+    def follow(self, until: Callable[[list[Message]], bool], *, within_s: float = 60.0) -> list[Message]:
+        """Follow the journal until what has come satisfies a condition."""
+        found: list[Message] = []
+        deadline = time.monotonic() + within_s
+        with FeedClient(self.profile.addresses.journal) as client:
+            while time.monotonic() < deadline:
+                found += [entry.message for entry in client.poll(0.1)]
+                if until(found):
+                    return found
+        pytest.fail(f"not seen within {within_s} s: {[one.kind for one in found if one.kind != 'document']}")  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def beamtime(
+    beamline: Profile,
+    ca_port: int,
+    serve_process: Callable[..., Any],
+    data_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Beamtime]:
+    poni = tmp_path_factory.mktemp("geometry") / "geometry.poni"
+    demo = read_profile("demo")
+    shutil.copy(demo.path(demo.geometry.poni), poni)
+    cell = {"source": f"file:{data_folder / M50T}", "speed": SPEED, "start_s": START_S}
+    addresses = {"journal": f"tcp://127.0.0.1:{ca_port + 9}", "reduction": f"tcp://127.0.0.1:{ca_port + 10}"}
+    profile = Profile.model_validate(
+        {
+            **beamline.model_dump(mode="json", exclude_none=True),
+            "geometry": {"poni": str(poni)},
+            "scan": {"n_lines": 4, "n_points": 11, "step_mm": 0.1, "exposure_s": 0.02, "on_backlog": "mark"},
+            "cell": cell,
+            "addresses": addresses,
+        }
+    )
+    bridge = serve_process("acquisition.cell.bridge", profile)
+    source = PulseFrames()
+    head = DetectorHead(pixel_mask=np.zeros((16, 16), dtype=np.uint32))
+    assert profile.twin is not None
+    with SimplonServer(
+        head=head, source=source, rest=profile.detector.rest, stream=profile.detector.stream, cable=profile.twin.cable
+    ) as detector:
+        taker = Taker(detector.stream_address)
+        thread = threading.Thread(target=taker.run)
+        thread.start()
+        yield Beamtime(profile=profile, source=source, taker=taker, serve=serve_process)
+        taker.stop.set()
+        thread.join(5)
+    end(bridge)
+
+
+def end(process: "subprocess.Popen[str]") -> int:
+    process.terminate()
+    try:
+        return process.wait(timeout=20)
+    finally:
+        process.kill()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def of(kind: type[Any], messages: list[Message]) -> list[Any]:
+    return [one for one in messages if isinstance(one, kind)]
+
+
+def is_over(messages: list[Message]) -> bool:
+    return bool(of(RunStopped, messages))
+
+
+@pytest.fixture(scope="module")
+def scan(beamtime: Beamtime) -> list[Message]:
+    """The journal of one undisturbed scan."""
+    process = beamtime.serve("acquisition.session", beamtime.profile)
+    try:
+        messages = beamtime.follow(is_over)
+    finally:
+        assert end(process) == 0
+    return messages
+
+
+def test_scan_on_the_simulated_beamline_succeeds(scan: list[Message]) -> None:
+    assert of(RunStopped, scan)[0].exit_status == "success", of(Notice, scan)
+    assert of(LineAborted, scan) == []
+    assert [one.line for one in of(LineFlown, scan)] == [0, 1, 2, 3]
+    assert len(of(RunStarted, scan)[0].geometry_sha256) == 64
+
+
+def test_every_announced_image_was_streamed_and_was_taken_where_the_journal_says(
+    scan: list[Message], beamtime: Beamtime
+) -> None:
+    announced = of(LineAnnounced, scan)
+    wanted = [(one.series, one.first_image_id + i) for one in announced for i in range(one.n_points)]
+    assert beamtime.taker.images[: len(wanted)] == wanted
+    pulses = iter(beamtime.source.pulses)
+    for flown in of(LineFlown, scan):
+        assert flown.positions_source == "captured"
+        for position_mm in flown.positions_mm:
+            pulse = next(pulses)
+            assert position_mm == pytest.approx(pulse.fast_mm, abs=1e-4)
+            assert flown.angle_deg == pytest.approx(pulse.angle_deg, abs=0.01)
+            assert flown.start_s < pulse.time_s < flown.end_s
+            assert pulse.beam > 0.9
+
+
+def test_captured_positions_lie_on_the_grid_in_both_directions(scan: list[Message]) -> None:
+    for announced, flown in zip(of(LineAnnounced, scan), of(LineFlown, scan), strict=True):
+        planned = announced.first_position_mm + announced.step_mm * np.arange(announced.n_points)
+        np.testing.assert_allclose(flown.positions_mm, planned, rtol=0, atol=0.005)
+
+
+def test_real_cycler_file_ends_in_every_line(scan: list[Message], data_folder: Path) -> None:
+    recording = read_neware(data_folder / M50T)
+    reading = of(CellReading, scan)[0]
+    row = int(np.flatnonzero((recording.charge_ah == reading.charge_ah) & (recording.voltage_v == reading.voltage_v))[0])
+    # The replay maps recorded seconds to ours: one reading fixes the origin, every line must then agree.
+    zero_s = reading.time_s - recording.time_s[row] / SPEED
+    for flown in of(LineFlown, scan):
+        recorded_s = (0.5 * (flown.start_s + flown.end_s) - zero_s) * SPEED
+        assert flown.cell.time_s == pytest.approx(0.5 * (flown.start_s + flown.end_s))
+        assert flown.cell.charge_ah == pytest.approx(np.interp(recorded_s, recording.time_s, recording.charge_ah), abs=1e-3)
+        assert flown.cell.voltage_v == pytest.approx(np.interp(recorded_s, recording.time_s, recording.voltage_v), abs=1e-3)
+        assert flown.cell.step == "CCCV_Chg"
+        assert flown.cell.current_a > 2
+
+
+def test_lost_beam_suspends_the_scan_and_the_line_flies_again(beamtime: Beamtime) -> None:
+    use_beamline(beamtime.profile)
+    from epics import caput
+
+    dump = beamtime.profile.control.ring_current.replace("CURRENT", "DUMP")
+    n_before = len(beamtime.source.pulses)
+    process = beamtime.serve("acquisition.session", beamtime.profile)
+    try:
+        beamtime.follow(lambda seen: len(of(LineAnnounced, seen)) == 2)
+        caput(dump, 1, wait=True)
+        beamtime.follow(lambda seen: bool(of(LineAborted, seen)) or len(of(LineFlown, seen)) > 1, within_s=5)
+        caput(dump, 0, wait=True)
+        messages = beamtime.follow(is_over)
+    finally:
+        caput(dump, 0, wait=True)
+        end(process)
+    assert of(RunStopped, messages)[0].exit_status == "success"
+    flown = {(one.line, one.attempt) for one in of(LineFlown, messages)}
+    assert [line for line, _ in sorted(flown)] == [0, 1, 2, 3]
+    announced = {(one.line, one.attempt): one for one in of(LineAnnounced, messages)}
+    assert len({one.series for one in announced.values()}) > 1
+    kept = {announced[key].series for key in flown}
+    assert kept <= {one.series for one in announced.values()}
+    assert len(beamtime.source.pulses) - n_before >= 44
+
+
+def test_stopping_the_process_in_mid_run_closes_the_shutter_and_says_so(beamtime: Beamtime, tmp_path: Path) -> None:
+    use_beamline(beamtime.profile)
+    from epics import caget
+
+    process = beamtime.serve("acquisition.session", beamtime.profile)
+    beamtime.follow(lambda seen: len(of(LineAnnounced, seen)) == 2)
+    out = Path(process.args[-1])  # type: ignore[index,arg-type]
+    assert end(process) == 0
+    messages = read_journal(out / "journal.jsonl")
+    assert of(RunStopped, messages)[0].exit_status == "abort"
+    assert "stopped" in of(RunStopped, messages)[0].reason
+    assert caget(f"{beamtime.profile.control.shutter}:STATUS") == 0
+    assert caget(f"{beamtime.profile.control.fast.pv}.VELO") == beamtime.profile.control.fast.speed
