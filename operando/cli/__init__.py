@@ -1,6 +1,7 @@
 """The command line: what a beamline scientist types. Every command imports its room only when it is called."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -25,10 +26,16 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def main() -> None:
-    """Run the command line; an error that a person can act on ends with one sentence and its exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an error that a person can act on ends with one sentence and its exit code.
+
+    Parameters
+    ----------
+    arguments
+        What follows the program's name; default: what was typed.
+    """
     try:
-        app()
+        app(args=arguments)
     except OperandoError as error:
         typer.echo(f"operando: {error}", err=True)
         sys.exit(error.exit_code)

@@ -52,5 +52,5 @@ def _table(rows: list[dict[str, object]]) -> Table:
 
 def warm() -> None:
     """Compile the kernels into their cache, so that no run waits for it."""
-    for module in ("streaming.integrate", "streaming.reconstruct", "acquisition.twin.render"):
+    for module in ("streaming.integrate", "streaming.tomogram", "acquisition.twin.render"):
         import_module(module)

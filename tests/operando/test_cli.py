@@ -1,0 +1,128 @@
+"""The command line: one clear sentence and the right exit code for everything that can be wrong before a scan."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from operando.cli import main
+from operando.profile import profiles_folder
+
+DEMO = profiles_folder() / "demo" / "profile.toml"
+
+
+class Typed:
+    """What a person gets for a command: exit code, output, and the last line of the complaints."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        self.code = end.value.code
+        self.output, errors = capsys.readouterr()
+        self.complaint = (errors.strip().splitlines() or [""])[-1]
+
+
+@pytest.fixture
+def operando(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Typed]:
+    """Type a command on a machine without a screen."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: Typed(capsys, list(arguments))
+
+
+@pytest.fixture
+def profile_with(tmp_path: Path) -> Callable[[str, str], str]:
+    """Write the demo profile with one replacement, and give its path."""
+
+    def write(old: str, new: str) -> str:
+        text = DEMO.read_text()
+        assert old in text
+        text = text.replace(old, new, 1).replace('poni = "', f'poni = "{DEMO.parent}/', 1)
+        path = tmp_path / "profile.toml"
+        path.write_text(text.replace('cif = "', f'cif = "{DEMO.parent}/'))
+        return str(path)
+
+    return write
+
+
+def test_help_names_every_command() -> None:
+    # As a program of its own: the one test that the package can be started at all.
+    result = subprocess.run(
+        [sys.executable, "-m", "operando", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    for command in ("demo", "run", "view", "replay", "calibrate", "check", "bench", "start"):
+        assert f" {command} " in result.stdout
+
+
+def test_the_demo_profile_is_found_good(operando: Callable[..., Typed]) -> None:
+    typed = operando("check", "demo")
+    assert typed.code == 0, typed.output
+    assert "WRONG" not in typed.output
+    assert "1960 frames" in typed.output
+
+
+def test_a_dry_run_tells_frames_time_and_limits(operando: Callable[..., Typed]) -> None:
+    typed = operando("run", "demo", "--dry-run")
+    assert typed.code == 0
+    assert "40 lines of 49 points, 1960 frames" in typed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["run", "nowhere"], 66, "no profile 'nowhere': give a folder with a profile.toml, or one of"),
+        (["view", "nothing.nxs"], 66, "no file nothing.nxs"),
+        (["replay", "nothing.nxs"], 66, "nothing.nxs"),
+        (["calibrate", "demo", "nothing.cbf"], 66, "no image nothing.cbf"),
+        (["demo", "--out", "never"], 69, "no screen: DISPLAY is not set. Add --headless"),
+        (["run", "demo", "--out", "never"], 69, "no screen: DISPLAY is not set. Add --headless"),
+        (["view", "tcp://127.0.0.1:9"], 69, "no screen"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_is_missing_is_named(operando: Callable[..., Typed], arguments: list[str], code: int, sentence: str) -> None:
+    typed = operando(*arguments)
+    assert typed.code == code
+    assert sentence in typed.complaint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("n_lines = 40", "n_linse = 40", "scan.n_lines: missing; add it; scan.n_linse: unknown key"),
+        ("n_rows = 1679", "n_rows = 512", "512"),
+        ("high = 8.0", "high = 1.0", "WRONG  scan"),
+        ("phases/fe.cif", "phases/iron.cif", "WRONG  phases"),
+    ],
+)
+def test_a_profile_that_cannot_work_is_refused_before_any_beam(
+    operando: Callable[..., Typed], profile_with: Callable[[str, str], str], old: str, new: str, sentence: str
+) -> None:
+    typed = operando("check", profile_with(old, new))
+    assert typed.code == 78
+    assert sentence in typed.output + typed.complaint
+
+
+def test_a_port_in_use_is_one_sentence(
+    operando: Callable[..., Typed], profile_with: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        port = occupied.getsockname()[1]
+        profile = profile_with('results = "tcp://127.0.0.1:24103"', f'results = "tcp://127.0.0.1:{port}"')
+        typed = operando("start", "analyse", profile, "--out", str(tmp_path / "out"))
+    assert typed.code == 69
+    assert f"cannot serve on tcp://127.0.0.1:{port}: Address already in use" in typed.complaint
+
+
+def test_a_folder_with_an_earlier_run_is_not_overwritten(operando: Callable[..., Typed], tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text("precious\n")
+    typed = operando("run", "demo", "--headless", "--out", str(tmp_path))
+    assert typed.code == 69
+    assert "nothing is overwritten" in typed.complaint
+    assert (tmp_path / "journal.jsonl").read_text() == "precious\n"
