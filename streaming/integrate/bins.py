@@ -33,6 +33,10 @@ class RadialBins:
     """Correction of the pixel at each place, shape (n_places,); zero where the place is empty."""
     place: NDArray[np.uint32]
     """Where each pixel of the frame goes, shape (frame size,); ``n_places`` for those that belong to no bin."""
+    bin: NDArray[np.uint16]
+    """The bin of each pixel of the frame, shape (frame size,); ``n_radial`` for those that belong to none."""
+    norm: NDArray[np.float64]
+    """Sum of the corrections of each bin's pixels, shape (n_radial,)."""
 
     @property
     def n_radial(self) -> int:
@@ -86,10 +90,14 @@ def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radia
     place[pixel] = place_of_pixel
     by_place = np.zeros(offsets[-1], dtype=np.float32)
     by_place[place_of_pixel] = correction[pixel]
+    every_bin = np.full(position.size, n_radial, dtype=np.uint16)
+    every_bin[pixel] = bin_of_pixel
     return RadialBins(
         q=q_min + (np.arange(n_radial, dtype=np.float64) + 0.5) * width,
         offsets=offsets,
         n_pixels=n_pixels,
         correction=by_place,
         place=place,
+        bin=every_bin,
+        norm=np.asarray(np.bincount(bin_of_pixel, correction[pixel], n_radial), dtype=np.float64),
     )

