@@ -19,6 +19,8 @@ class Pulse(BaseModel):
     exposure_s: float
     fast_mm: float
     """Readback of the fast axis."""
+    fast_mm_s: float = 0.0
+    """Velocity of the fast axis: what a detector that exposes late needs to know."""
     angle_deg: float
     """Readback of the rotation stage."""
     beam: float

@@ -95,6 +95,15 @@ def view_pixels(camera: Camera) -> PixelView:
     return PixelView(two_theta_rad=np.arctan2(across, lab_3), azimuth_rad=np.arctan2(lab_1, lab_2), solid_angle=slant**3)
 
 
+def direct_beam_m(camera: Camera) -> tuple[float, float]:
+    """Give where the direct beam meets the detector: along the rows' direction and along the columns', metre."""
+    along = _rotation(camera).T @ np.array([0.0, 0.0, 1.0])
+    return (
+        float(camera.poni1_m + camera.distance_m * along[0] / along[2]),
+        float(camera.poni2_m + camera.distance_m * along[1] / along[2]),
+    )
+
+
 def polarisation(view: PixelView, *, factor: float) -> NDArray[np.float64]:
     """Give the polarisation factor of every pixel; ``factor`` is 1 for a beam polarised along the columns' axis, 0 for none."""
     cosine_squared = np.cos(view.two_theta_rad) ** 2

@@ -2,7 +2,7 @@
 
 Receives a slice, an angle and a place along the fast axis; gives the mass that each material has in the beam. Strips that tile
 the sample therefore hold its whole mass at any angle. A beam at ``s`` passes the sample where s = x cos(angle) + y sin(angle).
-Absorption and parallax will need where along the beam the mass lies; this projector sums over it.
+Where the depth along the beam matters, :mod:`acquisition.twin.deep` projects instead.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def areal_masses(sample: Slice, *, angle_deg: float, s_mm: float, width_mm: floa
 
 
 @njit(float64(float64, float64, float64), cache=True, nogil=True)
-def _part_below(t: float, outer: float, inner: float) -> float:
+def part_below(t: float, outer: float, inner: float) -> float:
     """Part of a rotated unit square's area below ``t``: its shadow is a trapezoid with half-widths ``outer`` and ``inner``."""
     if t <= -outer:
         return 0.0
@@ -56,7 +56,7 @@ def _strip_integrals(
             s = (column - 0.5 * (n_x - 1)) * voxel * cosine + along_y
             if s + outer <= low or s - outer >= high:
                 continue
-            part = _part_below(high - s, outer, inner) - _part_below(low - s, outer, inner)
+            part = part_below(high - s, outer, inner) - part_below(low - s, outer, inner)
             for material in range(n_materials):
                 total[material] += density[row, column, material] * part
     for material in range(n_materials):

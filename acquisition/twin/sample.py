@@ -5,33 +5,31 @@ Wires slice, projector, cross-sections and detector; holds no physics of its own
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pyFAI.detectors import detector_factory
 
 from acquisition.twin.cable import Pulse
-from acquisition.twin.camera import polarisation, read_camera, view_pixels
+from acquisition.twin.deep import Beam
 from acquisition.twin.jelly_roll import draw_winding, make_jelly_roll
-from acquisition.twin.projector import areal_masses
-from acquisition.twin.render import Canvas, draw_frame, make_canvas
-from acquisition.twin.scattering import cross_section
-from acquisition.twin.slice import Slice
+from acquisition.twin.misalignment import true_s_mm
+from acquisition.twin.optics import make_blemishes, make_optics, pixel_mask, twin_of
+from acquisition.twin.render import Canvas, draw_frame, expected_frame
+from acquisition.twin.scene import make_scene
+from acquisition.twin.slice import SampleHistory, Slice
 from acquisition.twin.standard import make_standard
 from acquisition.twin.truth import write_slice
 from operando.errors import ProfileError
-from operando.profile import Profile, Twin
+from operando.profile import Profile
+
+__all__ = ["SAMPLES", "SampleFrames", "make_frame_source", "make_history", "make_sample", "pixel_mask", "write_truth"]
 
 logger = structlog.get_logger(__name__)
 
-AIR_G_CM2 = 0.0012 * 15
-"""Air between collimator and beam stop, 15 cm of it: the same for every pulse that has beam."""
-PARTS_DEAD, PARTS_HOT = 2e-4, 3e-5
-"""Of all pixels; a good detector."""
-GAP_BIT, DEAD_BIT, HOT_BIT = 1, 2, 8
-"""Bits of a SIMPLON pixel mask: no pixel, dead, over-responding."""
+FWHM_OF_SIGMA = 2 * np.sqrt(2 * np.log(2))
 FREE_RUNNING = 1 << 40
 """Names of exposures that no pulse made start here, so that none has the noise of a pulse's."""
 N_LEVEL_ANGLES = 16
@@ -46,47 +44,76 @@ SAMPLES: dict[str, Callable[[str, int], Slice]] = {
 
 
 class SampleFrames:
-    """Frames of a slice; one object serves any number of threads, since nothing in it changes."""
+    """Frames of a sample; one object serves any number of threads, since nothing in it changes."""
 
     def __init__(self, profile: Profile) -> None:
         twin = twin_of(profile)
-        self._sample = make_sample(profile)
-        self._seed = twin.seed
-        self._scan = profile.scan
+        self._effects, self._seed, self._scan = twin.effects, twin.seed, profile.scan
+        self._history = make_history(profile)
         # While a gate is open the axis moves on by the part of a step that the exposure is of a period.
         self._beam_mm = profile.scan.step_mm * profile.scan.exposure_s / (profile.scan.exposure_s + profile.detector.readout_s)
-        self._canvas, wavelength = _make_canvas(profile)
-        angles = self._canvas.two_theta_rad
-        self._air = AIR_G_CM2 * cross_section("air", angles, wavelength_angstrom=wavelength)
-        self._curves = np.stack(
-            [cross_section(material, angles, wavelength_angstrom=wavelength) for material in self._sample.materials]
+        self._optics = make_optics(profile)
+        sample = self._history.slice_at(0.0)
+        self._scene = make_scene(
+            sample,
+            self._optics.canvas.grid,
+            wavelength_angstrom=self._optics.camera.wavelength_angstrom,
+            effects=twin.effects,
         )
-        self._counts = twin.counts_per_pixel / self._mean_through_the_middle()
+        self._blemishes = make_blemishes(profile, sample, self._optics)
+        self._counts = twin.counts_per_pixel / self._mean_through_the_middle(sample)
 
     def frame(self, pulse: Pulse | None, image_id: int) -> NDArray[np.uint32]:
         """Give the counts of one exposure, shape (row, column); masked pixels hold the maximum.
 
         Without a pulse nobody says where the sample stands: it is then centred, at angle 0 and in full beam.
         """
+        exposure = FREE_RUNNING + image_id if pulse is None else pulse.number
+        beam, dose, mean = self._look(pulse)
+        if self._effects.noise:
+            frame = draw_frame(self._optics.canvas, mean, seed=self._seed, exposure=exposure)
+        else:
+            frame = self._optics.round(expected_frame(self._optics.canvas, mean))
+        self._blemishes.add(frame, beam, dose=dose, exposure=exposure)
+        return frame
+
+    def mean(self, pulse: Pulse | None) -> NDArray[np.float64]:
+        """Give the mean counts of a pixel of unit weight on the polar grid, shape (azimuth, node), without blemishes."""
+        return self._look(pulse)[2]
+
+    @property
+    def canvas(self) -> Canvas:
+        """What the frames are drawn on."""
+        return self._optics.canvas
+
+    def _look(self, pulse: Pulse | None) -> tuple[Beam, float, NDArray[np.float64]]:
         if pulse is None:
-            curve = self._curve(s_mm=0.0, angle_deg=0.0)
-            return draw_frame(self._canvas, curve, seed=self._seed, exposure=FREE_RUNNING + image_id)
-        curve = self._curve(s_mm=pulse.fast_mm - self._scan.centre_mm, angle_deg=pulse.angle_deg)
-        dose = max(0.0, pulse.beam) * pulse.exposure_s / self._scan.exposure_s
-        return draw_frame(self._canvas, dose * curve, seed=self._seed, exposure=pulse.number)
+            beam, dose, sample = self._beam(0.0, 0.0), 1.0, self._history.slice_at(0.0)
+        else:
+            beam = self._beam(true_s_mm(pulse, centre_mm=self._scan.centre_mm, effects=self._effects), pulse.angle_deg)
+            dose = max(0.0, pulse.beam) * pulse.exposure_s / self._scan.exposure_s
+            sample = self._history.slice_at(pulse.time_s)
+        return beam, dose, dose * self._counts * self._scene.mean(sample, beam)
 
-    def _curve(self, *, s_mm: float, angle_deg: float) -> NDArray[np.float64]:
-        """Give the mean counts of a pixel of unit weight at each radial node, shape (node,), for a nominal exposure."""
-        return self._counts * self._scattered(s_mm=s_mm, angle_deg=angle_deg)
+    def _beam(self, s_mm: float, angle_deg: float) -> Beam:
+        sigma_mm = 1e-3 * self._effects.beam_um / FWHM_OF_SIGMA
+        return Beam(s_mm=s_mm, angle_deg=angle_deg, width_mm=self._beam_mm, sigma_mm=sigma_mm)
 
-    def _scattered(self, *, s_mm: float, angle_deg: float) -> NDArray[np.float64]:
-        masses = areal_masses(self._sample, angle_deg=angle_deg, s_mm=s_mm, width_mm=self._beam_mm)
-        return masses @ self._curves + self._air
-
-    def _mean_through_the_middle(self) -> float:
+    def _mean_through_the_middle(self, sample: Slice) -> float:
         angles = np.arange(N_LEVEL_ANGLES) * 180 / N_LEVEL_ANGLES
-        curve = np.mean([self._scattered(s_mm=0.0, angle_deg=angle) for angle in angles], axis=0)
-        return float(self._canvas.mean_weight @ curve)
+        mean = np.mean([self._scene.mean(sample, self._beam(0.0, angle)) for angle in angles], axis=0)
+        return float(np.sum(self._optics.canvas.mean_weight * mean))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanging:
+    """A sample that stays as it is."""
+
+    sample: Slice
+
+    def slice_at(self, time_s: float) -> Slice:
+        """Give the sample."""
+        return self.sample
 
 
 def make_frame_source(profile: Profile) -> SampleFrames:
@@ -110,43 +137,11 @@ def make_sample(profile: Profile) -> Slice:
     return SAMPLES[twin.sample](twin.sample, twin.seed)
 
 
+def make_history(profile: Profile) -> SampleHistory:
+    """Make the sample that the profile's twin names, over time."""
+    return Unchanging(sample=make_sample(profile))
+
+
 def write_truth(profile: Profile, path: Path) -> None:
     """Write the sample that the profile's twin shows; see ``docs/twin.md`` for the layout."""
     write_slice(make_sample(profile), path, seed=twin_of(profile).seed)
-
-
-def pixel_mask(profile: Profile) -> NDArray[np.uint32]:
-    """Give the detector's pixel mask, shape (row, column): 0 good, else bits as SIMPLON defines them."""
-    detector = profile.detector
-    try:
-        gaps = detector_factory(detector.model).mask
-    except RuntimeError as unknown:
-        raise ProfileError(f"detector.model: pyFAI does not know {detector.model!r}; give one of its names") from unknown
-    shape = (detector.n_rows, detector.n_columns)
-    if gaps is None or gaps.shape != shape:
-        found = "no mask" if gaps is None else f"shape {gaps.shape}"
-        raise ProfileError(f"detector.model {detector.model!r} has {found}, the profile has shape {shape}: make them agree")
-    mask = np.where(gaps != 0, GAP_BIT, 0).astype(np.uint32)
-    random = np.random.Generator(np.random.Philox(key=twin_of(profile).seed))
-    chosen = random.random(shape)
-    mask[(chosen < PARTS_DEAD) & (mask == 0)] = DEAD_BIT
-    mask[(chosen > 1 - PARTS_HOT) & (mask == 0)] = HOT_BIT
-    return mask
-
-
-def twin_of(profile: Profile) -> Twin:
-    """Give the profile's twin section, or say that it has none."""
-    if profile.twin is None:
-        raise ProfileError(f"profile {profile.name!r} has no [twin] section: only a profile with one can be simulated")
-    return profile.twin
-
-
-def _make_canvas(profile: Profile) -> tuple[Canvas, float]:
-    detector = profile.detector
-    camera = read_camera(
-        profile.path(profile.geometry.poni), pixel_m=detector.pixel_m, n_rows=detector.n_rows, n_columns=detector.n_columns
-    )
-    view = view_pixels(camera)
-    polarised = polarisation(view, factor=profile.geometry.polarization)
-    canvas = make_canvas(camera, view, polarisation=polarised, is_masked=pixel_mask(profile) != 0)
-    return canvas, camera.wavelength_angstrom

@@ -1,8 +1,8 @@
 """How strongly a gram of each material scatters into two theta: reflections, thermal diffuse, amorphous and Compton scattering.
 
 All curves are differential cross-sections without the polarisation factor, which is the detector's business; cm^2/sr/g.
-Texture, absorption along the paths and the parallax of a deep sample are not here: they need the place of a voxel, not its
-material, and belong between projector and detector.
+Absorption along the paths and the parallax of a deep sample are not here: they need the place of a voxel, not its material
+(:mod:`acquisition.twin.deep`). Texture is in :mod:`acquisition.twin.curves`.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import xraydb
 from numpy.typing import NDArray
 
 from acquisition.twin.phases import AMORPHOUS, CRYSTALS, WIDTHS_DEG, Amorphous
-from acquisition.twin.structures import AVOGADRO_PER_MOL, CM3_PER_ANGSTROM3, Structure, form_factor, reflections
+from acquisition.twin.structures import AVOGADRO_PER_MOL, CM3_PER_ANGSTROM3, Reflections, Structure, form_factor, reflections
 
 CLASSICAL_RADIUS_CM2 = (2.8179403262e-13) ** 2
 """Square of the classical electron radius."""
@@ -30,12 +30,17 @@ def cross_section(material: str, two_theta_rad: NDArray[np.float64], *, waveleng
     KeyError
         If the twin has no such material.
     """
-    q = 4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad / 2)
     if material in AMORPHOUS:
-        return _amorphous(AMORPHOUS[material], q)
+        return _amorphous(AMORPHOUS[material], 4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad / 2))
     structure = CRYSTALS[material]
     peaks = powder(structure, two_theta_rad, wavelength_angstrom=wavelength_angstrom, width_deg=WIDTHS_DEG[material])
-    return peaks + _thermal_diffuse(structure, q) + compton(structure.contents, q)
+    return peaks + diffuse(structure, two_theta_rad, wavelength_angstrom=wavelength_angstrom)
+
+
+def diffuse(structure: Structure, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float) -> NDArray[np.float64]:
+    """Give what a crystal scatters outside its reflections at ``two_theta_rad``, shape (n,); cm^2/sr/g."""
+    q = 4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad / 2)
+    return _thermal_diffuse(structure, q) + compton(structure.contents, q)
 
 
 def powder(
@@ -47,12 +52,25 @@ def powder(
     volume (Warren, X-ray Diffraction, chapter 4, with the polarisation factor taken out).
     """
     lines = reflections(structure, q_max=4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad[-1] / 2))
+    return draw_reflections(
+        lines, structure, two_theta_rad, wavelength_angstrom=wavelength_angstrom, width_rad=np.radians(width_deg)
+    )
+
+
+def draw_reflections(
+    lines: Reflections,
+    structure: Structure,
+    two_theta_rad: NDArray[np.float64],
+    *,
+    wavelength_angstrom: float,
+    width_rad: float,
+) -> NDArray[np.float64]:
+    """Draw given reflections of a crystal as :func:`powder` does; their intensities may be weighted, and negative."""
     theta = np.arcsin(lines.q * wavelength_angstrom / (4 * np.pi))
     volume = structure.volume_angstrom3 * CM3_PER_ANGSTROM3
     per_volume = CLASSICAL_RADIUS_CM2 * (wavelength_angstrom * 1e-8) ** 3 / (8 * np.pi * volume**2)
     areas = per_volume / structure.density_g_cm3 * lines.intensity / (np.sin(theta) * np.sin(2 * theta))
     curve = np.zeros_like(two_theta_rad)
-    width_rad = np.radians(width_deg)
     for centre, area in zip(2 * theta, areas, strict=True):
         near = slice(
             *np.searchsorted(two_theta_rad, [centre - REACH_IN_WIDTHS * width_rad, centre + REACH_IN_WIDTHS * width_rad])

@@ -71,15 +71,38 @@ class Reflections:
     """Sum of |F|^2 over the hkl of this q (multiplicity times |F|^2), shape (n,), electrons^2."""
 
 
-def reflections(structure: Structure, *, q_max: float) -> Reflections:
-    """Give the reflections of a crystal up to ``q_max``, 1/angstrom; extinct ones are left out."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Diffraction:
+    """Every hkl of a crystal by itself."""
+
+    q: NDArray[np.float64]
+    """Shape (n,), 1/angstrom."""
+    squared: NDArray[np.float64]
+    """|F|^2, shape (n,), electrons^2."""
+    direction: NDArray[np.float64]
+    """Unit vector of the scattering vector, shape (n, 3), on axes along a, in the plane of a and b, and along c."""
+
+
+def diffraction(structure: Structure, *, q_max: float) -> Diffraction:
+    """Give every hkl up to ``q_max``, 1/angstrom; what texture needs, since equal q may lie in different directions."""
     hkl = _indices(structure, q_max=q_max)
     q = 2 * np.pi / _spacing(structure, hkl)
-    inside = (q > 0) & (q <= q_max)
-    hkl, q = hkl[inside], q[inside]
-    squared = np.abs(_structure_factor(structure, hkl, q)) ** 2
-    groups, group_of = np.unique(np.round(q, 9), return_inverse=True)
-    intensity = np.bincount(group_of, weights=squared, minlength=groups.size)
+    hkl, q = hkl[q <= q_max], q[q <= q_max]
+    h, k, index_l = hkl.T.astype(np.float64)
+    across = (h + 2 * k) / np.sqrt(3) if structure.is_hexagonal else k
+    vector = np.stack([h / structure.a_angstrom, across / structure.a_angstrom, index_l / structure.c_angstrom], axis=-1)
+    return Diffraction(
+        q=q,
+        squared=np.abs(_structure_factor(structure, hkl, q)) ** 2,
+        direction=vector / np.linalg.norm(vector, axis=1, keepdims=True),
+    )
+
+
+def reflections(structure: Structure, *, q_max: float) -> Reflections:
+    """Give the reflections of a crystal up to ``q_max``, 1/angstrom; extinct ones are left out."""
+    every = diffraction(structure, q_max=q_max)
+    groups, group_of = np.unique(np.round(every.q, 9), return_inverse=True)
+    intensity = np.bincount(group_of, weights=every.squared, minlength=groups.size)
     is_visible = intensity > 1e-9 * intensity.max()
     return Reflections(q=groups[is_visible], intensity=intensity[is_visible])
 
@@ -105,8 +128,10 @@ def _spacing(structure: Structure, hkl: NDArray[np.int64]) -> NDArray[np.float64
 
 def _structure_factor(structure: Structure, hkl: NDArray[np.int64], q: NDArray[np.float64]) -> NDArray[np.complex128]:
     total = np.zeros(q.shape, dtype=np.complex128)
+    # Few different q, many hkl: form factors are looked up once for each.
+    distinct, which = np.unique(np.round(q, 9), return_inverse=True)
     for site in structure.sites:
         phases = np.exp(2j * np.pi * (hkl @ np.asarray(site.positions, dtype=np.float64).T)).sum(axis=1)
-        atom = sum(occupancy * form_factor(element, q) for element, occupancy in site.occupants.items())
+        atom = sum(occupancy * form_factor(element, distinct)[which] for element, occupancy in site.occupants.items())
         total += phases * atom * np.exp(-site.b_iso * (q / (4 * np.pi)) ** 2)
     return total

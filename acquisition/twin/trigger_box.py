@@ -131,6 +131,7 @@ class TriggerBox:
             time_s=middle_s,
             exposure_s=self.train.exposure_s,
             fast_mm=fast_mm,
+            fast_mm_s=float(self.fast.trajectory.velocity(middle_s)[self.axis]),
             angle_deg=float(self.rotation.trajectory.position(middle_s)[0]),
             beam=self.beam(middle_s),
         )

@@ -99,8 +99,8 @@ def test_free_running_frames_show_the_middle_and_differ(source: SampleFrames, go
 @pytest.mark.parametrize("mean", [0.1, 0.93, 4.2, 30.3, 411.7, 1.4 * HIGHEST_MEAN])
 def test_counts_are_poisson(source: SampleFrames, mean: float) -> None:
     """Chi-squared over the counts of one mean: solid angle and polarisation vary by 3 %, so a narrow ring of equal ones."""
-    canvas = source._canvas
-    frame = draw_frame(canvas, np.full(canvas.two_theta_rad.size, mean), seed=5, exposure=1).ravel()
+    canvas = source.canvas
+    frame = draw_frame(canvas, np.full(canvas.grid.two_theta_rad.size, mean), seed=5, exposure=1).ravel()
     weight = (canvas.root_weight.astype(np.float64) * 0.02) ** 2
     ring = np.abs(weight - 0.9985) < 2e-4
     counts = frame[ring]
@@ -118,8 +118,8 @@ def test_counts_are_poisson(source: SampleFrames, mean: float) -> None:
 
 
 def test_neighbouring_pixels_and_frames_are_independent(source: SampleFrames) -> None:
-    canvas = source._canvas
-    curve = np.full(canvas.two_theta_rad.size, 4.0)
+    canvas = source.canvas
+    curve = np.full(canvas.grid.two_theta_rad.size, 4.0)
     frames = [draw_frame(canvas, curve, seed=1, exposure=exposure)[220:400, 500:730] for exposure in (7, 8)]
     one, other = (np.where(frame == MASKED, 4, frame).astype(float) for frame in frames)
     bound = 5 / np.sqrt(one.size)

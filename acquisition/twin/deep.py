@@ -1,0 +1,266 @@
+"""What a beam meets, and how deep: mass in each channel and each layer of depth, with what the way through the sample takes.
+
+Receives a slice whose voxels know state, normal and attenuation; gives sums along one beam. A beam at ``s`` passes the sample
+where s = x cos(angle) + y sin(angle), and meets a voxel at the depth z = -x sin(angle) + y cos(angle), downstream positive.
+Everything runs on one thread in a fixed order: the same beam gives the same bytes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import float32, float64, int64, njit, void
+from numpy.typing import NDArray
+
+from acquisition.twin.curves import Curves, state_places
+from acquisition.twin.projector import MM_PER_CM, part_below
+from acquisition.twin.slice import Slice
+from acquisition.twin.texture import N_HARMONICS
+
+BLUR_NODES = np.array([-np.sqrt(3.0), 0.0, np.sqrt(3.0)])
+BLUR_WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])
+"""Three-point Gauss-Hermite rule: a Gaussian beam as three boxes, exact up to the fifth moment."""
+N_RAYS = 9
+"""Rays across a beam for the transmission; between them it is interpolated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Voxels:
+    """A slice made ready for the projector; read-only, shared by all threads."""
+
+    density: NDArray[np.float32]
+    """Shape (y, x, material), g/cm3."""
+    voxel_mm: float
+    places: NDArray[np.float32]
+    """Place among the states of a material, shape (y, x, variable material)."""
+    twice_normal: NDArray[np.float32]
+    """Cosine and sine of twice the normal's direction, shape (y, x, 2)."""
+    attenuation: NDArray[np.float32]
+    """Shape (y, x), 1/mm; all zero where nothing is absorbed."""
+    plan: NDArray[np.int64]
+    """Of each material: first channel among all, number of states, column of ``places`` or -1, channels of a state."""
+    n_channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beam:
+    """Where one exposure looks."""
+
+    s_mm: float
+    angle_deg: float
+    width_mm: float
+    """Of the strip that the beam sweeps while the gate is open."""
+    sigma_mm: float
+    """Of the beam itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """How depth is divided: linear weights between neighbouring planes keep the mean depth exact."""
+
+    first_mm: float
+    step_mm: float
+    n: int
+
+    @property
+    def depth_mm(self) -> NDArray[np.float64]:
+        """Depth of the planes, shape (layer,)."""
+        return self.first_mm + self.step_mm * np.arange(self.n)
+
+
+def make_voxels(sample: Slice, curves: Curves, attenuation: NDArray[np.float32]) -> Voxels:
+    """Make a slice ready; without a normal of its own the layers' normal is radial."""
+    places, column_of = state_places(sample, curves)
+    normal = sample.normal_rad
+    if normal is None:
+        axis = sample.axis_mm
+        normal = np.arctan2(axis[:, np.newaxis], axis[np.newaxis, :])
+    n_plain = curves.plain.shape[0]
+    plan = np.array(
+        [
+            (
+                material.first_channel + (n_plain if material.is_textured else 0),
+                material.lithium.size,
+                column_of[index],
+                N_HARMONICS if material.is_textured else 1,
+            )
+            for index, material in enumerate(curves.materials)
+        ],
+        dtype=np.int64,
+    )
+    return Voxels(
+        density=sample.density_g_cm3,
+        voxel_mm=sample.voxel_mm,
+        places=places,
+        twice_normal=np.stack([np.cos(2 * normal), np.sin(2 * normal)], axis=-1).astype(np.float32),
+        attenuation=np.ascontiguousarray(attenuation, dtype=np.float32),
+        plan=plan,
+        n_channels=n_plain + curves.textured.shape[0],
+    )
+
+
+def transmissions(voxels: Voxels, beam: Beam) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give places across the beam, shape (N_RAYS,), mm, and the transmission of the straight ray at each."""
+    reach = 0.5 * beam.width_mm + 2 * beam.sigma_mm + voxels.voxel_mm
+    across = beam.s_mm + np.linspace(-reach, reach, N_RAYS)
+    angle = np.radians(beam.angle_deg)
+    start = -0.75 * voxels.density.shape[0] * voxels.voxel_mm
+    paths = [path_integral(voxels.attenuation, voxels.voxel_mm, np.cos(angle), np.sin(angle), s, start, 0.0) for s in across]
+    return across, np.exp(-np.array(paths))
+
+
+def channel_masses(voxels: Voxels, beam: Beam, layers: Layers) -> NDArray[np.float64]:
+    """Give the mass per area in each channel and layer, times the ray's transmission; shape (layer, channel), g/cm2."""
+    angle = np.radians(beam.angle_deg)
+    across, transmission = transmissions(voxels, beam)
+    out = np.zeros((layers.n, voxels.n_channels))
+    blur = (BLUR_NODES * beam.sigma_mm, BLUR_WEIGHTS) if beam.sigma_mm > 0 else (np.zeros(1), np.ones(1))
+    _deposit(
+        voxels.density,
+        voxels.places,
+        voxels.twice_normal,
+        voxels.plan,
+        voxels.voxel_mm,
+        np.array([np.cos(angle), np.sin(angle)]),
+        np.array([beam.s_mm - beam.width_mm / 2, beam.s_mm + beam.width_mm / 2]),
+        *blur,
+        np.array([across[0], across[1] - across[0]]),
+        transmission,
+        np.array([layers.first_mm, layers.step_mm]),
+        out,
+    )
+    return out * (voxels.voxel_mm**2 / (beam.width_mm * MM_PER_CM))
+
+
+@njit(float64(float32[:, ::1], float64, float64, float64, float64, float64, float64), cache=True, nogil=True)
+def path_integral(
+    values: NDArray[np.float32], voxel: float, cosine: float, sine: float, s: float, z: float, slope: float
+) -> float:
+    """Integrate ``values`` over z along a ray from (s, z) that gains ``slope`` in s for each mm downstream; bilinear."""
+    n = values.shape[0]
+    centre = 0.5 * (n - 1)
+    end = 0.75 * n * voxel
+    total = 0.0
+    along = z + 0.5 * voxel
+    while along < end:
+        across = s + slope * (along - z)
+        column = (across * cosine - along * sine) / voxel + centre
+        row = (across * sine + along * cosine) / voxel + centre
+        if 0 <= row < n - 1 and 0 <= column < n - 1:
+            i, j = int(row), int(column)
+            a, b = row - i, column - j
+            upper = values[i + 1, j] * (1 - b) + values[i + 1, j + 1] * b
+            total += (values[i, j] * (1 - b) + values[i, j + 1] * b) * (1 - a) + upper * a
+        along += voxel
+    return total * voxel
+
+
+@njit(float64(float64, float64, float64, float64[::1], float64[::1], float64[::1]), cache=True, nogil=True)
+def _share(
+    s: float, outer: float, inner: float, strip: NDArray[np.float64], offsets: NDArray[np.float64], weights: NDArray[np.float64]
+) -> float:
+    """Part of a voxel at ``s`` that the blurred strip covers."""
+    part = 0.0
+    for i in range(offsets.size):
+        at = s - offsets[i]
+        part += weights[i] * (part_below(strip[1] - at, outer, inner) - part_below(strip[0] - at, outer, inner))
+    return part
+
+
+@njit(void(float64, float64, int64, float64[::1]), cache=True, nogil=True)
+def _add(weight: float, twice_cosine: float, n_moments: int, channels: NDArray[np.float64]) -> None:
+    """Add a weight to the channels of one state: times cos(2 j psi) for each j, by Chebyshev's recurrence."""
+    before, now = 0.5 * twice_cosine, 1.0
+    for j in range(n_moments):
+        channels[j] += weight * now
+        before, now = now, twice_cosine * now - before
+
+
+@njit(void(float64, float64, int64[::1], float32[::1], int64, float64, float64[:, ::1]), cache=True, nogil=True)
+def _spread(
+    mass: float,
+    twice_cosine: float,
+    plan: NDArray[np.int64],
+    places: NDArray[np.float32],
+    layer: int,
+    deeper: float,
+    out: NDArray[np.float64],
+) -> None:
+    """Add a mass to the two states around its place, in the two layers around its depth."""
+    first, n_states, column, n_moments = plan
+    state, further = 0, 0.0
+    if n_states > 1:
+        place = min(max(float64(places[column]), 0.0), n_states - 1.000001)
+        state = int(place)
+        further = place - state
+    first += state * n_moments
+    for step in range(2 if deeper > 0 else 1):
+        part = mass * (deeper if step else 1 - deeper)
+        _add(part * (1 - further), twice_cosine, n_moments, out[layer + step, first:])
+        if further > 0:
+            _add(part * further, twice_cosine, n_moments, out[layer + step, first + n_moments :])
+
+
+@njit(
+    void(
+        float32[:, :, ::1],
+        float32[:, :, ::1],
+        float32[:, :, ::1],
+        int64[:, ::1],
+        float64,
+        float64[::1],
+        float64[::1],
+        float64[::1],
+        float64[::1],
+        float64[::1],
+        float64[::1],
+        float64[::1],
+        float64[:, ::1],
+    ),
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def _deposit(
+    density: NDArray[np.float32],
+    places: NDArray[np.float32],
+    twice_normal: NDArray[np.float32],
+    plan: NDArray[np.int64],
+    voxel: float,
+    turn: NDArray[np.float64],
+    strip: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    rays: NDArray[np.float64],
+    transmission: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Add every voxel of the strip to the two layers around its depth and the two states around its place."""
+    n_y, n_x, n_materials = density.shape
+    cosine, sine = turn
+    outer = 0.5 * (abs(cosine) + abs(sine)) * voxel
+    inner = 0.5 * abs(abs(cosine) - abs(sine)) * voxel
+    reach = outer + np.abs(offsets).max()
+    n_layers = out.shape[0]
+    cosine_2, sine_2 = cosine * cosine - sine * sine, 2 * sine * cosine
+    for row in range(n_y):
+        y = (row - 0.5 * (n_y - 1)) * voxel
+        for column in range(n_x):
+            x = (column - 0.5 * (n_x - 1)) * voxel
+            s = x * cosine + y * sine
+            if s + reach <= strip[0] or s - reach >= strip[1]:
+                continue
+            share = _share(s, outer, inner, strip, offsets, weights)
+            at = min(max((s - rays[0]) / rays[1], 0.0), transmission.size - 1.000001)
+            share *= transmission[int(at)] + (at - int(at)) * (transmission[int(at) + 1] - transmission[int(at)])
+            layer, deeper = 0, 0.0
+            if n_layers > 1:
+                place = min(max((y * cosine - x * sine - depth[0]) / depth[1], 0.0), n_layers - 1.000001)
+                layer = int(place)
+                deeper = place - layer
+            twice = 2 * (twice_normal[row, column, 0] * cosine_2 + twice_normal[row, column, 1] * sine_2)
+            for material in range(n_materials):
+                mass = share * density[row, column, material]
+                if mass == 0.0:
+                    continue
+                _spread(mass, twice, plan[material], places[row, column], layer, deeper, out)

@@ -1,0 +1,167 @@
+"""The detector of a profile as the twin has it: where it is, which pixels are bad, what spoils a frame.
+
+Wires camera, canvas and blemishes; knows nothing of the sample but where its large grains are.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pyFAI.detectors import detector_factory
+
+from acquisition.twin.blemishes import (
+    HOT_COUNTS,
+    Flashes,
+    add_spots,
+    add_zingers,
+    draw_bad_pixels,
+    draw_flashes,
+    generator,
+    shadow,
+)
+from acquisition.twin.camera import Camera, polarisation, read_camera, view_pixels
+from acquisition.twin.deep import Beam
+from acquisition.twin.render import MASKED, Canvas, make_canvas
+from acquisition.twin.slice import Slice
+from operando.errors import ProfileError
+from operando.profile import Effects, Profile, Twin
+
+PARTS_DEAD, PARTS_HOT = 2e-4, 3e-5
+"""Of all pixels; a good detector, whose mask knows them."""
+GAP_BIT, DEAD_BIT, HOT_BIT = 1, 2, 8
+"""Bits of a SIMPLON pixel mask: no pixel, dead, over-responding."""
+SPOT_COUNTS_PER_PIXEL = 500.0
+"""Counts of a large grain's strongest spot for each mean count of a pixel."""
+_ZINGER_STREAM, _SPOT_STREAM, _HOT_STREAM = 1 << 20, 1 << 21, 1 << 22
+"""Streams of random numbers that no counting draw has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Optics:
+    """What frames are drawn through."""
+
+    camera: Camera
+    """With the true wavelength, which the PONI file need not have."""
+    canvas: Canvas
+    is_masked: NDArray[np.bool_]
+
+    def round(self, expected: NDArray[np.float32]) -> NDArray[np.uint32]:
+        """Give a frame without counting statistics."""
+        return np.where(self.is_masked, MASKED, np.rint(expected)).astype(np.uint32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Blemishes:
+    """What is added to a frame after counting."""
+
+    effects: Effects
+    camera: Camera
+    seed: int
+    saturation_counts: int
+    flashes: Flashes | None
+    is_hot: NDArray[np.bool_] | None
+    is_masked: NDArray[np.bool_]
+
+    def add(self, frame: NDArray[np.uint32], beam: Beam, *, dose: float, exposure: int) -> None:
+        """Spoil a frame in place, the same way for the same exposure."""
+        effects = self.effects
+        if self.flashes is not None:
+            random = generator(seed=self.seed, exposure=exposure, purpose=_SPOT_STREAM)
+            add_spots(frame, self.flashes, beam, self.camera, has_parallax=effects.parallax, dose=dose, random=random)
+        if effects.zingers > 0:
+            random = generator(seed=self.seed, exposure=exposure, purpose=_ZINGER_STREAM)
+            add_zingers(frame, mean=effects.zingers, random=random)
+        if self.is_hot is not None:
+            random = generator(seed=self.seed, exposure=exposure, purpose=_HOT_STREAM)
+            frame[self.is_hot] += random.poisson(HOT_COUNTS, size=np.count_nonzero(self.is_hot)).astype(np.uint32)
+        if effects.saturation:
+            np.minimum(frame, self.saturation_counts, out=frame)
+        if effects.saturation or effects.zingers > 0 or self.flashes is not None:
+            frame[self.is_masked] = MASKED
+
+
+def make_optics(profile: Profile) -> Optics:
+    """Make the detector of a profile with a twin.
+
+    Raises
+    ------
+    ProfileError
+        If detector or geometry do not exist or do not fit.
+    """
+    detector, effects = profile.detector, twin_of(profile).effects
+    camera = read_camera(
+        profile.path(profile.geometry.poni), pixel_m=detector.pixel_m, n_rows=detector.n_rows, n_columns=detector.n_columns
+    )
+    view = view_pixels(camera)
+    is_masked = pixel_mask(profile) != 0
+    canvas = make_canvas(
+        camera,
+        view,
+        polarisation=polarisation(view, factor=profile.geometry.polarization),
+        is_masked=is_masked,
+        response=_response(profile, camera),
+        depends_on_azimuth=effects.texture or effects.absorption == "first-order",
+    )
+    true_camera = replace(camera, wavelength_angstrom=camera.wavelength_angstrom / (1 + effects.energy_error))
+    return Optics(camera=true_camera, canvas=canvas, is_masked=is_masked)
+
+
+def make_blemishes(profile: Profile, sample: Slice, optics: Optics) -> Blemishes:
+    """Make what spoils the frames of a sample."""
+    twin = twin_of(profile)
+    effects = twin.effects
+    flashes = None
+    if effects.grains > 0:
+        q_max = 4 * np.pi / optics.camera.wavelength_angstrom * np.sin(optics.canvas.grid.two_theta_rad[-1] / 2)
+        counts = SPOT_COUNTS_PER_PIXEL * twin.counts_per_pixel
+        flashes = draw_flashes(sample, n_grains=effects.grains, q_max=float(q_max), counts=counts, seed=twin.seed)
+    is_hot = None
+    if effects.bad_pixels > 0:
+        is_hot = draw_bad_pixels(optics.is_masked.shape, part=effects.bad_pixels, seed=twin.seed)[1] & ~optics.is_masked
+    return Blemishes(
+        effects=effects,
+        camera=optics.camera,
+        seed=twin.seed,
+        saturation_counts=profile.detector.saturation_counts,
+        flashes=flashes,
+        is_hot=is_hot,
+        is_masked=optics.is_masked,
+    )
+
+
+def pixel_mask(profile: Profile) -> NDArray[np.uint32]:
+    """Give the detector's pixel mask, shape (row, column): 0 good, else bits as SIMPLON defines them."""
+    detector = profile.detector
+    try:
+        gaps = detector_factory(detector.model).mask
+    except RuntimeError as unknown:
+        raise ProfileError(f"detector.model: pyFAI does not know {detector.model!r}; give one of its names") from unknown
+    shape = (detector.n_rows, detector.n_columns)
+    if gaps is None or gaps.shape != shape:
+        found = "no mask" if gaps is None else f"shape {gaps.shape}"
+        raise ProfileError(f"detector.model {detector.model!r} has {found}, the profile has shape {shape}: make them agree")
+    mask = np.where(gaps != 0, GAP_BIT, 0).astype(np.uint32)
+    random = np.random.Generator(np.random.Philox(key=twin_of(profile).seed))
+    chosen = random.random(shape)
+    mask[(chosen < PARTS_DEAD) & (mask == 0)] = DEAD_BIT
+    mask[(chosen > 1 - PARTS_HOT) & (mask == 0)] = HOT_BIT
+    return mask
+
+
+def twin_of(profile: Profile) -> Twin:
+    """Give the profile's twin section, or say that it has none."""
+    if profile.twin is None:
+        raise ProfileError(f"profile {profile.name!r} has no [twin] section: only a profile with one can be simulated")
+    return profile.twin
+
+
+def _response(profile: Profile, camera: Camera) -> NDArray[np.float64] | None:
+    twin = twin_of(profile)
+    if twin.effects.bad_pixels == 0 and twin.effects.beam_stop_mm == 0:
+        return None
+    response = np.ones((camera.n_rows, camera.n_columns))
+    if twin.effects.beam_stop_mm > 0:
+        response *= shadow(camera, radius_mm=twin.effects.beam_stop_mm)
+    if twin.effects.bad_pixels > 0:
+        response[draw_bad_pixels(response.shape, part=twin.effects.bad_pixels, seed=twin.seed)[0]] = 0.0
+    return response
