@@ -61,7 +61,7 @@ def make_curves(
         )
         for content in lithium:
             crystal = _crystal(name, float(content), is_variable=lithium.size > 1)
-            if is_fibre:
+            if is_fibre and crystal is not None:
                 textured += list(
                     _textured(crystal, TEXTURES[name], WIDTHS_DEG[name], two_theta_rad, wavelength_angstrom=wavelength_angstrom)
                 )
@@ -129,7 +129,7 @@ def _textured(
     weighted = []
     for half, weight in enumerate(legendre_weights(fibre.march)):
         moments = np.bincount(group_of, weights=weight * every.squared * even_legendre(half, beta), minlength=groups.size)
-        lines = Reflections(q=groups, intensity=moments)
+        lines = Reflections(q=groups, intensity=moments.astype(np.float64))
         weighted.append(
             draw_reflections(
                 lines, crystal, two_theta_rad, wavelength_angstrom=wavelength_angstrom, width_rad=np.radians(width_deg)

@@ -64,7 +64,7 @@ class Layers:
     @property
     def depth_mm(self) -> NDArray[np.float64]:
         """Depth of the planes, shape (layer,)."""
-        return self.first_mm + self.step_mm * np.arange(self.n)
+        return np.asarray(self.first_mm + self.step_mm * np.arange(self.n), dtype=np.float64)
 
 
 def make_voxels(sample: Slice, curves: Curves, attenuation: NDArray[np.float32]) -> Voxels:
