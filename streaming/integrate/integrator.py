@@ -49,7 +49,7 @@ class Integrator:
     n_radial
         Number of equal bins.
     trim
-        Parts of one below and above which pixels are trimmed; (0, 1) trims nothing and is three times as fast.
+        Parts of one below and above which pixels are trimmed; (0, 1) trims nothing and is several times as fast.
     saturation_counts
         Counts above this are excluded and counted.
     """

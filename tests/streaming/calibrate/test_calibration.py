@@ -9,7 +9,8 @@ import pytest
 from pyFAI.geometry import Geometry
 
 from operando.errors import CalibrationError, MissingInputError
-from streaming.calibrate import CalibrationResult, Tolerances, calibrate
+from operando.profile import read_profile
+from streaming.calibrate import CalibrationResult, Tolerances, calibrate, calibrate_file
 from streaming.calibrate.fit import fit_geometry, residuals_px
 from streaming.calibrate.refuse import refuse_flip_by_mask, refuse_start
 from streaming.calibrate.rings import RingPoints, beam_centre_px, find_points, isolated, spacings_of, two_theta_of
@@ -148,6 +149,41 @@ def test_a_fit_finds_the_true_parameters() -> None:
     change = np.abs(np.array(fitted.param) - np.array(TRUE.param))[:5]
     assert (change < 5.0 * uncertainties).all()
     assert beam_centre_px(fitted) == pytest.approx(beam_centre_px(TRUE), abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def demo_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CeO2 rings on the demo's detector, which stands 0.8 mm nearer and a little beside its profile's geometry."""
+    profile = read_profile("demo")
+    true = moved(load_poni(profile.path(profile.geometry.poni)), [-8e-4, 3e-4, -2e-4, 2e-4, 1e-4])
+    angle = true.center_array((1679, 1475), unit="2th_rad", scale=False)
+    rings = two_theta_of(spacings_of("CeO2"), wavelength_angstrom=float(true.wavelength) * 1e10)
+    level = np.full(angle.shape, 30.0)
+    for ring in rings[rings < angle.max()]:
+        near = np.abs(angle - ring) < 1.2e-3
+        level[near] += 300.0 * np.exp(-0.5 * ((angle[near] - ring) / 2.2e-4) ** 2)
+    counts = np.random.default_rng(3).poisson(level).astype(np.uint32)
+    counts[100:103] = 0xFFFFFFFF
+    path = tmp_path_factory.mktemp("calibrant") / "ceria.edf"
+    fabio.edfimage.EdfImage(data=counts).write(str(path))
+    return path
+
+
+def test_a_file_is_calibrated_from_the_profile(demo_image: Path) -> None:
+    profile = read_profile("demo")
+    result = calibrate_file(profile, demo_image, calibrant="CeO2")
+    start = load_poni(profile.path(profile.geometry.poni))
+    assert result.predicted_px < 0.02
+    assert result.geometry.dist - start.dist == pytest.approx(-8e-4, abs=5e-5)
+    assert result.energy_kev == pytest.approx(103.5, abs=0.01)
+
+
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.cbf").write_text("no image")
+    with pytest.raises(CalibrationError, match=r"text\.cbf is not an image"):
+        calibrate_file(read_profile("demo"), tmp_path / "text.cbf")
+    with pytest.raises(MissingInputError, match="no image"):
+        calibrate_file(read_profile("demo"), tmp_path / "none.cbf")
 
 
 def test_nothing_is_found_in_noise() -> None:
