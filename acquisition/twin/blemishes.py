@@ -30,7 +30,6 @@ ROCKING_DEG = 0.35
 """Standard deviation in rotation over which a grain flashes: mosaic, divergence and bandwidth together."""
 SPOT_PIXELS = 1.1
 SPOT_HALF_WIDTH = 5
-GRAIN_MATERIALS = ("nmc", "al", "cu", "graphite", "lic6")
 
 
 def shadow(camera: Camera, *, radius_mm: float) -> NDArray[np.float64]:
@@ -84,7 +83,7 @@ def draw_flashes(sample: Slice, *, n_grains: int, q_max: float, counts: float, s
     GRAIN_MM gives.
     """
     random = np.random.Generator(np.random.Philox(key=[seed, 2]))
-    materials = [name for name in GRAIN_MATERIALS if np.any(sample.density_of(name) > 0)]
+    materials = [name for name in sample.materials if name in CRYSTALS and np.any(sample.density_of(name) > 0)]
     columns: list[NDArray[np.float64]] = []
     for material in (materials[int(i)] for i in random.integers(len(materials), size=n_grains)) if materials else ():
         density = sample.density_of(material)

@@ -47,7 +47,7 @@ class Optics:
 
     def round(self, expected: NDArray[np.float32]) -> NDArray[np.uint32]:
         """Give a frame without counting statistics."""
-        return np.where(self.is_masked, MASKED, np.rint(expected)).astype(np.uint32)
+        return np.where(self.is_masked, np.uint32(MASKED), np.rint(expected).astype(np.uint32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
