@@ -156,9 +156,10 @@ class Cell(Section):
 
     name: str = ""
     chemistry: str = ""
-    source: Annotated[str, Field(pattern=r"^(file|model):.+$")]
-    """``file:PATH`` of a cycler file (``$OPERANDO_DATA`` is understood) or ``model:cccv``."""
-    fallback: Annotated[str, Field(pattern=r"^(file|model):.+$")] | None = None
+    source: Annotated[str, Field(pattern=r"^(file|model|pybamm):.+$")]
+    """``file:PATH`` of a cycler file (``$OPERANDO_DATA`` is understood), ``model:cccv``, or ``pybamm:NAME`` of a simulated
+    cell, whose lithium a simulated sample can then show."""
+    fallback: Annotated[str, Field(pattern=r"^(file|model|pybamm):.+$")] | None = None
     """Used, and said so, when the file of ``source`` is absent."""
     speed: Positive = 1.0
     """Recorded seconds per second."""

@@ -1,25 +1,19 @@
 """Choose where the state of the cell comes from, as the profile says."""
 
-import json
 import os
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-
+from acquisition.cell.clock import claim_origin, write_state
 from acquisition.cell.model import model_recording
 from acquisition.cell.neware import read_neware
 from acquisition.cell.recording import Recording, Replay
+from acquisition.twin.cell.shelf import history_of
 from operando.errors import DataError, MissingInputError
 from operando.messages import CellReading
 from operando.profile import Cell, Profile
 
-logger = structlog.get_logger(__name__)
-
 DATA_VARIABLE = "OPERANDO_DATA"
-
-RESUME_WITHIN_S = 60.0
-"""A bridge that comes back within this goes on where its predecessor was; later, it is another beamtime and starts anew."""
 
 
 class CellSource(Protocol):
@@ -58,18 +52,13 @@ def open_source(profile: Profile, *, out: Path, now_s: float) -> tuple[Replay, s
         As :func:`open_recording`, or if the profile starts after the end of the recording.
     """
     recording, notice = open_recording(profile)
-    origin_s = _origin(out / "cell.json", profile.cell, recording.name, now_s=now_s)
+    origin_s = claim_origin(out, profile.cell, recording.name, now_s=now_s)
     return Replay(recording, speed=profile.cell.speed, start_s=profile.cell.start_s, origin_s=origin_s), notice
 
 
 def mark_alive(source: Replay, cell: Cell, *, out: Path, now_s: float) -> None:
     """Note on disk that the replay runs, so that a bridge that comes back finds its place."""
-    state = {**_identity(cell, source.recording.name), "origin_s": source.origin_s, "alive_s": now_s}
-    path = out / "cell.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(state), encoding="utf-8")
-    temporary.replace(path)
+    write_state(out, cell, source.recording.name, origin_s=source.origin_s, now_s=now_s)
 
 
 def data_path(text: str, *, profile: Profile) -> Path:
@@ -83,26 +72,11 @@ def _read(profile: Profile, source: str) -> Recording:
     kind, _, what = source.partition(":")
     if kind == "model":
         return model_recording(what)
+    if kind == "pybamm":
+        return history_of(what).recording()
     path = data_path(what, profile=profile)
     if not path.is_file():
         raise MissingInputError(f"no cycler file {path}: correct cell.source, set {DATA_VARIABLE}, or give cell.fallback")
     if path.suffix.lower() not in (".nda", ".ndax"):
         raise DataError(f"{path}: this version reads Neware files (.nda, .ndax); give one of those, or model:cccv")
     return read_neware(path)
-
-
-def _origin(path: Path, cell: Cell, name: str, *, now_s: float) -> float:
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        is_same = all(state[key] == value for key, value in _identity(cell, name).items())
-        if is_same and 0 <= now_s - state["alive_s"] < RESUME_WITHIN_S:
-            return float(state["origin_s"])
-    except FileNotFoundError:
-        pass
-    except (ValueError, KeyError, TypeError) as wrong:
-        logger.warning("replay place unreadable", path=str(path), reason=str(wrong))
-    return now_s
-
-
-def _identity(cell: Cell, name: str) -> dict[str, str | float]:
-    return {"recording": name, "speed": cell.speed, "start_s": cell.start_s}
