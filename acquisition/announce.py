@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import structlog
-from event_model import sanitize_doc
 
 from acquisition.plans.layout import Layout, Line
 from operando.bus.store import Store
@@ -68,7 +68,7 @@ class Announcer:
 
     def document(self, name: str, document: dict[str, Any]) -> None:
         """Write a document of the RunEngine, and what it means for the run; to be subscribed to the RunEngine."""
-        self._journal.append(Document(name=name, document=sanitize_doc(document)))
+        self._journal.append(Document(name=name, document=_plain(document)))
         if name == "start":
             self._start(str(document["uid"]))
         elif name == "stop":
@@ -167,7 +167,7 @@ class Announcer:
             speed_mm_s=flight.speed_mm_s,
             geometry_sha256=str(self._metadata.get("geometry_sha256", "")),
             estimated_duration_s=layout.total_s,
-            metadata=sanitize_doc(self._metadata),
+            metadata=_plain(self._metadata),
         )
         self._journal.append(started)
         logger.info("run started", run=run, lines=len(layout.lines), frames=layout.n_frames)
@@ -205,3 +205,14 @@ def stop_torn_runs(journal: Store, *, clock: Callable[[], float] = time.time) ->
             journal.append(LineAborted(run=run, line=line.line, attempt=line.attempt, reason=reason, time_s=clock()))
         journal.append(RunStopped(run=run, exit_status="fail", reason=reason, time_s=clock()))
     return len(open_runs)
+
+
+def _plain(value: Any) -> Any:
+    """Give a document without NumPy: event_model's own way imports dask, which takes seconds in the middle of a line."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.item() if isinstance(value, np.generic) else value

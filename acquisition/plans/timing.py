@@ -8,8 +8,8 @@ STEADY_S = 0.05
 """Time at constant speed before the first gate and after the last: controllers ring for some tens of ms after the ramp; more
 only costs time, twice in every line."""
 
-OVERHEAD_S = 0.25
-"""Arming the trigger box, shutter, answers of servers, for each line."""
+OVERHEAD_S = 0.4
+"""Arming, settling, answers of servers and detector, for each line; measured on the simulated beamline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,148 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bluesky import RunEngine
+
+from acquisition.plans.between import MAX_BEHIND, Holder, ReductionBacklog, wait_past_topup
+from operando.bus.client import FeedClient
+from operando.bus.server import FeedServer
+from operando.bus.store import MemoryStore
+from operando.messages import LineFlown, LineWritten, Notice
+from operando.scan import LineKey
+
+
+class ScriptedBacklog:
+    """Is behind as the script says, one word a look; the last word stands."""
+
+    def __init__(self, *script: int) -> None:
+        self.script = list(script)
+        self.flown: list[LineKey] = []
+
+    def flew(self, key: LineKey) -> None:
+        self.flown.append(key)
+
+    def n_behind(self) -> int:
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+
+def key(line: int, attempt: int = 0) -> LineKey:
+    return LineKey(run="r", line=line, attempt=attempt)
+
+
+def written(line: int, attempt: int = 0) -> LineWritten:
+    return LineWritten(
+        run="r",
+        line=line,
+        attempt=attempt,
+        path="x",
+        n_points=1,
+        n_received=1,
+        missing_ids=[],
+        series=1,
+        last_frame_s=0.0,
+        time_s=0.0,
+    )
+
+
+def n_behind(backlog: ReductionBacklog, store: MemoryStore) -> int:
+    """Ask until all that reduction has written was heard."""
+    for _ in range(1000):
+        found = backlog.n_behind()
+        if backlog._client.number == store.head:
+            break
+        backlog._client._socket.poll(10)
+    return found
+
+
+def test_backlog_is_the_lines_after_the_newest_that_is_written() -> None:
+    store = MemoryStore()
+    with FeedServer(store, "tcp://127.0.0.1:*") as server, FeedClient(server.address) as client:
+        backlog = ReductionBacklog(client)
+        for line in range(5):
+            backlog.flew(key(line))
+        assert backlog.n_behind() == 5
+        store.append(written(0))
+        assert n_behind(backlog, store) == 4
+        # Lines 1 and 2 were lost by a reduction that died: nobody waits for them for ever.
+        store.append(written(3))
+        assert n_behind(backlog, store) == 1
+
+
+def test_aborted_attempt_that_is_written_counts_for_nothing() -> None:
+    store = MemoryStore()
+    with FeedServer(store, "tcp://127.0.0.1:*") as server, FeedClient(server.address) as client:
+        backlog = ReductionBacklog(client)
+        backlog.flew(key(0, attempt=1))
+        store.append(written(0, attempt=0))
+        store.append(written(7, attempt=1))
+        assert n_behind(backlog, store) == 1
+
+
+def test_scan_holds_with_closed_shutter_until_reduction_has_followed(
+    engine: RunEngine, small_beamline: Callable[[], Any]
+) -> None:
+    beamline = small_beamline()
+    shutter = beamline.devices.shutter
+    shutter_while_behind: list[int] = []
+
+    class Behind(ScriptedBacklog):
+        def n_behind(self) -> int:
+            n_behind = super().n_behind()
+            if beamline.messages(LineFlown) and n_behind > MAX_BEHIND:
+                shutter_while_behind.append(shutter.status.get())
+            return n_behind
+
+    engine(beamline.plan(backlog=Behind(0, 3, 3, 3, 3, 2)), beamline.announcer.document)
+    assert shutter_while_behind[1:] == [0, 0, 0]
+    assert len(beamline.messages(LineFlown)) == 2
+    assert beamline.messages(Notice) == []
+
+
+def test_every_flown_line_is_told_to_the_backlog(engine: RunEngine, small_beamline: Callable[[], Any]) -> None:
+    beamline = small_beamline()
+    backlog = ScriptedBacklog(0)
+    engine(beamline.plan(backlog=backlog), beamline.announcer.document)
+    assert [(one.line, one.attempt) for one in backlog.flown] == [(0, 0), (1, 0)]
+
+
+def test_patience_with_a_silent_reduction_ends_and_is_told_once(engine: RunEngine) -> None:
+    notices: list[str] = []
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 10.0
+        return now[0]
+
+    backlog = ScriptedBacklog(9)
+    holder = Holder(backlog, notify=notices.append, at_most_s=30.0, clock=clock)
+    engine(holder.hold())
+    engine(holder.hold())
+    assert len(notices) == 1
+    assert "9 lines behind for 30 s: the scan goes on" in notices[0]
+    backlog.script = [0]
+    assert not holder.must_hold()
+    assert "caught up" in notices[1]
+    backlog.script = [9]
+    assert holder.must_hold()
+
+
+@pytest.mark.parametrize(("countdown_s", "n_waits"), [(600.0, 0), (1.0, 2)])
+def test_line_does_not_start_when_the_topup_would_fall_into_it(engine: RunEngine, countdown_s: float, n_waits: int) -> None:
+    from ophyd import Signal
+
+    countdown = Signal(name="countdown", value=countdown_s)
+    notices: list[str] = []
+    n_sleeps = 0
+
+    def hook(message: Any) -> None:
+        nonlocal n_sleeps
+        n_sleeps += message.command == "sleep"
+        if n_sleeps == 2:
+            countdown.put(300.0)
+
+    engine.msg_hook = hook
+    engine(wait_past_topup(countdown, need_s=2.0, notify=notices.append))
+    engine.msg_hook = None
+    assert n_sleeps == n_waits
+    assert len(notices) == min(n_waits, 1)

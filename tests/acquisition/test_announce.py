@@ -1,0 +1,90 @@
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acquisition.announce import Announcer, stop_torn_runs
+from acquisition.plans.layout import layout_of
+from operando.journal import Journal, read_journal
+from operando.messages import Document, LineAborted, LineAnnounced, Message, RunStarted, RunStopped
+from operando.profile import read_profile
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with closing(Journal(tmp_path / "journal.jsonl")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def announcer(journal: Journal) -> Announcer:
+    profile = read_profile("demo")
+    return Announcer(journal, profile=profile, layout=layout_of(profile), clock=lambda: 1.7e9)
+
+
+def messages(journal: Journal, *kinds: type[Message]) -> list[Message]:
+    journal.close()
+    return [message for message in read_journal(journal.path) if isinstance(message, kinds)]
+
+
+def test_documents_become_plain_json_whatever_numpy_is_in_them(announcer: Announcer, journal: Journal) -> None:
+    document = {"data": {"a": np.arange(3), "b": np.float32(0.5)}, "shape": (1, np.int64(2)), "ok": np.bool_(True)}
+    announcer.document("event", document)
+    kept = messages(journal, Document)[0]
+    assert isinstance(kept, Document)
+    assert kept.document == {"data": {"a": [0, 1, 2], "b": 0.5}, "shape": [1, 2], "ok": True}
+    assert json.loads(kept.model_dump_json())
+
+
+def test_run_is_laid_out_before_its_first_line(announcer: Announcer, journal: Journal) -> None:
+    announcer.document("start", {"uid": "abc"})
+    started = messages(journal, RunStarted)[0]
+    assert isinstance(started, RunStarted)
+    grid = layout_of(read_profile("demo")).grid
+    assert started.run == "abc"
+    assert started.angles_deg == grid.angles_deg.tolist()
+    assert (started.n_points, started.first_position_mm, started.step_mm) == (49, pytest.approx(-2.4), 0.1)
+    assert started.speed_mm_s == pytest.approx(2.5)
+
+
+def test_run_that_ends_in_mid_line_aborts_the_line_first(announcer: Announcer, journal: Journal) -> None:
+    announcer.document("start", {"uid": "abc"})
+    announcer.announce_line(layout_of(read_profile("demo")).lines[0], series=3, first_image_id=0)
+    announcer.document("stop", {"uid": "x", "run_start": "abc", "exit_status": "abort", "reason": "enough"})
+    ends = messages(journal, LineAborted, RunStopped)
+    assert [type(one) for one in ends] == [LineAborted, RunStopped]
+    assert isinstance(ends[1], RunStopped)
+    assert (ends[1].run, ends[1].exit_status, ends[1].reason) == ("abc", "abort", "enough")
+
+
+def test_each_announcement_of_a_line_is_the_next_attempt(announcer: Announcer, journal: Journal) -> None:
+    announcer.document("start", {"uid": "abc"})
+    line = layout_of(read_profile("demo")).lines[5]
+    for series in (1, 2, 3):
+        announcer.announce_line(line, series=series, first_image_id=0)
+        assert announcer.abort_line("again")
+        assert not announcer.abort_line("nothing is open any more")
+    kept = messages(journal, LineAnnounced)
+    assert [(one.line, one.attempt, one.series) for one in kept] == [(5, 0, 1), (5, 1, 2), (5, 2, 3)]  # type: ignore[attr-defined]
+
+
+def test_line_that_was_never_announced_cannot_have_flown(announcer: Announcer) -> None:
+    with pytest.raises(RuntimeError, match="never announced"):
+        announcer.line_flown([0.0], source="captured", angle_deg=0.0, ring_current_ma=None, cell=None, start_s=0.0, end_s=1.0)
+
+
+def test_run_that_a_dead_process_left_open_is_stopped_by_the_next_one(announcer: Announcer, journal: Journal) -> None:
+    announcer.document("start", {"uid": "finished"})
+    announcer.document("stop", {"exit_status": "success"})
+    announcer.document("start", {"uid": "torn"})
+    announcer.announce_line(layout_of(read_profile("demo")).lines[0], series=3, first_image_id=0)
+    journal.close()
+    with closing(Journal(journal.path)) as again:
+        assert stop_torn_runs(again, clock=lambda: 1.8e9) == 1
+        assert stop_torn_runs(again) == 0
+        stopped = messages(again, RunStopped, LineAborted)
+    assert [one.run for one in stopped] == ["finished", "torn", "torn"]  # type: ignore[attr-defined]
+    assert "died" in stopped[-1].reason  # type: ignore[attr-defined]
