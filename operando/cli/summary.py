@@ -33,7 +33,7 @@ def summary_since(started_s: float) -> Finish:
             "profile": beamtime.profile.name,
             "wall_s": round(time.monotonic() - started_s, 2),
             "frames_sent": _frames_sent(beamtime.profile),
-            **_frames_in_archive(beamtime.out, last.run),
+            **frames_in_archive(beamtime.out, last.run),
             **_frames_on_the_way(beamtime.profile),
             "lines": last.lines_done,
             "attempts": last.attempts,
@@ -55,7 +55,7 @@ def _frames_sent(profile: Profile) -> int | None:
         return None
 
 
-def _frames_in_archive(out: Path, run: str) -> dict[str, Any]:
+def frames_in_archive(out: Path, run: str) -> dict[str, Any]:
     """Count what the line files of all attempts hold, aborted ones too: they were received as well."""
     n_received = 0
     missing: list[tuple[int, int]] = []
