@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from operando.bus import FeedClient, FeedServer, MemoryStore
 from operando.profile import Profile
 from streaming.collect import Collector
-from streaming.events import Event, Heard, JournalBeganAnew
+from streaming.events import Event, Heard, JournalBeganAnew, Rejected
 from streaming.expected import ExpectedDetector
 from streaming.intake import Intake, SeriesIntegrator
 from streaming.integrate.geometry import HC_KEV_ANGSTROM
@@ -109,7 +109,12 @@ class Reduction:
 
     def run(self, *, ready: Callable[[], None], stop: threading.Event) -> None:
         """Work until told to stop, then finish what has come."""
-        receiver = Receiver(self._profile.detector.stream, self._received, limit_bytes=self._limit_bytes)
+        receiver = Receiver(
+            self._profile.detector.stream,
+            self._received,
+            limit_bytes=self._limit_bytes,
+            on_refused=lambda detail: self._mailbox.put(Rejected(reason="oversized message", detail=detail)),
+        )
         listener = threading.Thread(target=self._listen, name="listen to journal", daemon=True)
         workers = [threading.Thread(target=self._work, name=f"reduce {k}", daemon=True) for k in range(N_WORKERS)]
         for thread in (listener, *workers):
