@@ -42,6 +42,8 @@ class Optics:
 
     camera: Camera
     """With the true wavelength, which the PONI file need not have."""
+    nominal_wavelength_angstrom: float
+    """That of the PONI file."""
     canvas: Canvas
     is_masked: NDArray[np.bool_]
 
@@ -88,9 +90,12 @@ def make_optics(profile: Profile) -> Optics:
     ProfileError
         If detector or geometry do not exist or do not fit.
     """
-    detector, effects = profile.detector, twin_of(profile).effects
+    effects = twin_of(profile).effects
     camera = read_camera(
-        profile.path(profile.geometry.poni), pixel_m=detector.pixel_m, n_rows=detector.n_rows, n_columns=detector.n_columns
+        profile.path(profile.geometry.poni),
+        pixel_m=profile.detector.pixel_m,
+        n_rows=profile.detector.n_rows,
+        n_columns=profile.detector.n_columns,
     )
     view = view_pixels(camera)
     is_masked = pixel_mask(profile) != 0
@@ -102,8 +107,25 @@ def make_optics(profile: Profile) -> Optics:
         response=_response(profile, camera),
         depends_on_azimuth=effects.texture or effects.absorption == "first-order",
     )
-    true_camera = replace(camera, wavelength_angstrom=camera.wavelength_angstrom / (1 + effects.energy_error))
-    return Optics(camera=true_camera, canvas=canvas, is_masked=is_masked)
+    return Optics(
+        camera=_with_true_energy(camera, effects),
+        nominal_wavelength_angstrom=camera.wavelength_angstrom,
+        canvas=canvas,
+        is_masked=is_masked,
+    )
+
+
+def make_camera(profile: Profile) -> Camera:
+    """Give the camera of a profile with a twin, with the true wavelength."""
+    detector = profile.detector
+    nominal = read_camera(
+        profile.path(profile.geometry.poni), pixel_m=detector.pixel_m, n_rows=detector.n_rows, n_columns=detector.n_columns
+    )
+    return _with_true_energy(nominal, twin_of(profile).effects)
+
+
+def _with_true_energy(camera: Camera, effects: Effects) -> Camera:
+    return replace(camera, wavelength_angstrom=camera.wavelength_angstrom / (1 + effects.energy_error))
 
 
 def make_blemishes(profile: Profile, sample: Slice, optics: Optics) -> Blemishes:

@@ -63,6 +63,9 @@ class Canvas:
     """Square root of solid angle times polarisation, divided by RUNG; 0 where the pixel is masked; shape (pixel,)."""
     mean_weight: NDArray[np.float64]
     """Mean over unmasked pixels of the pixel's value is the sum of this times a grid, shape (azimuth, node)."""
+    azimuth_rad: NDArray[np.float32]
+    """Each pixel's azimuth, flat."""
+    pixel_m: float
     shape: tuple[int, int]
     ladder: PoissonLadder
 
@@ -90,6 +93,8 @@ def make_canvas(
         across=across,
         root_weight=(np.sqrt(weight) / RUNG).astype(np.float32).ravel(),
         mean_weight=_spread_to_nodes(place, azimuth, weight, grid) / np.count_nonzero(~is_masked),
+        azimuth_rad=view.azimuth_rad.astype(np.float32).ravel(),
+        pixel_m=camera.pixel_m,
         shape=(camera.n_rows, camera.n_columns),
         ladder=make_ladder(),
     )

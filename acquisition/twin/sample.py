@@ -4,8 +4,9 @@ Wires slice, projector, cross-sections and detector; holds no physics of its own
 ``make_frame_source``, ``pixel_mask`` and ``write_truth``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from acquisition.twin.cable import Pulse
 from acquisition.twin.deep import Beam
 from acquisition.twin.jelly_roll import draw_winding, make_jelly_roll
 from acquisition.twin.misalignment import true_s_mm
-from acquisition.twin.optics import make_blemishes, make_optics, pixel_mask, twin_of
+from acquisition.twin.optics import Optics, make_blemishes, make_camera, make_optics, pixel_mask, twin_of
 from acquisition.twin.render import Canvas, draw_frame, expected_frame
 from acquisition.twin.scene import make_scene
 from acquisition.twin.slice import SampleHistory, Slice
 from acquisition.twin.standard import make_standard
-from acquisition.twin.truth import write_slice
+from acquisition.twin.truth import FlownLine, Truth, Unchanging
+from acquisition.twin.truth import write_truth as write_truth_file
 from operando.errors import ProfileError
 from operando.profile import Profile
 
@@ -29,6 +31,7 @@ __all__ = ["SAMPLES", "SampleFrames", "make_frame_source", "make_history", "make
 
 logger = structlog.get_logger(__name__)
 
+SAME_ANGLE_DEG = 0.01
 FWHM_OF_SIGMA = 2 * np.sqrt(2 * np.log(2))
 FREE_RUNNING = 1 << 40
 """Names of exposures that no pulse made start here, so that none has the noise of a pulse's."""
@@ -44,12 +47,13 @@ SAMPLES: dict[str, Callable[[str, int], Slice]] = {
 
 
 class SampleFrames:
-    """Frames of a sample; one object serves any number of threads, since nothing in it changes."""
+    """Frames of a sample; one object serves any number of threads, since nothing in it changes but the log of lines."""
 
     def __init__(self, profile: Profile) -> None:
         twin = twin_of(profile)
         self._effects, self._seed, self._scan = twin.effects, twin.seed, profile.scan
         self._history = make_history(profile)
+        self._log = LineLog()
         # While a gate is open the axis moves on by the part of a step that the exposure is of a period.
         self._beam_mm = profile.scan.step_mm * profile.scan.exposure_s / (profile.scan.exposure_s + profile.detector.readout_s)
         self._optics = make_optics(profile)
@@ -81,6 +85,25 @@ class SampleFrames:
         """Give the mean counts of a pixel of unit weight on the polar grid, shape (azimuth, node), without blemishes."""
         return self._look(pulse)[2]
 
+    def truth(self, lines: Sequence[FlownLine] | None = None) -> Truth:
+        """Give the truth about the lines that were flown, or about others."""
+        return Truth(
+            history=self._history,
+            seed=self._seed,
+            wavelength_angstrom=self._optics.camera.wavelength_angstrom,
+            follows_lithium=self._effects.lattice,
+            lines=self._log.lines() if lines is None else lines,
+        )
+
+    def write_truth(self, path: Path) -> None:
+        """Write the truth about the lines that were flown."""
+        write_truth_file(self.truth(), path)
+
+    @property
+    def optics(self) -> Optics:
+        """What the frames are drawn through."""
+        return self._optics
+
     @property
     def canvas(self) -> Canvas:
         """What the frames are drawn on."""
@@ -93,6 +116,7 @@ class SampleFrames:
             beam = self._beam(true_s_mm(pulse, centre_mm=self._scan.centre_mm, effects=self._effects), pulse.angle_deg)
             dose = max(0.0, pulse.beam) * pulse.exposure_s / self._scan.exposure_s
             sample = self._history.slice_at(pulse.time_s)
+            self._log.note(pulse)
         return beam, dose, dose * self._counts * self._scene.mean(sample, beam)
 
     def _beam(self, s_mm: float, angle_deg: float) -> Beam:
@@ -105,15 +129,28 @@ class SampleFrames:
         return float(np.sum(self._optics.canvas.mean_weight * mean))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unchanging:
-    """A sample that stays as it is."""
+class LineLog:
+    """Notes which lines were flown, from the pulses alone."""
 
-    sample: Slice
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: list[FlownLine] = []
 
-    def slice_at(self, time_s: float) -> Slice:
-        """Give the sample."""
-        return self.sample
+    def note(self, pulse: Pulse) -> None:
+        """Add a pulse: to the line that it continues, or as the first of a new one; from any thread."""
+        with self._lock:
+            last = self._lines[-1] if self._lines else None
+            if last is not None and abs(last.angle_deg - pulse.angle_deg) < SAME_ANGLE_DEG:
+                begin_s, end_s = min(last.start_s, pulse.time_s), max(last.end_s, pulse.time_s)
+                self._lines[-1] = replace(last, start_s=begin_s, end_s=end_s, n_pulses=last.n_pulses + 1)
+            else:
+                time_s = pulse.time_s
+                self._lines.append(FlownLine(angle_deg=pulse.angle_deg, start_s=time_s, end_s=time_s, n_pulses=1))
+
+    def lines(self) -> list[FlownLine]:
+        """Give the lines so far."""
+        with self._lock:
+            return list(self._lines)
 
 
 def make_frame_source(profile: Profile) -> SampleFrames:
@@ -143,5 +180,12 @@ def make_history(profile: Profile) -> SampleHistory:
 
 
 def write_truth(profile: Profile, path: Path) -> None:
-    """Write the sample that the profile's twin shows; see ``docs/twin.md`` for the layout."""
-    write_slice(make_sample(profile), path, seed=twin_of(profile).seed)
+    """Write the sample that the profile's twin shows at first; see ``docs/twin.md`` for the layout."""
+    twin = twin_of(profile)
+    truth = Truth(
+        history=make_history(profile),
+        seed=twin.seed,
+        wavelength_angstrom=make_camera(profile).wavelength_angstrom,
+        follows_lithium=twin.effects.lattice,
+    )
+    write_truth_file(truth, path)

@@ -52,6 +52,10 @@ class SampleHistory(Protocol):
         """Give the sample as it is at a time, Unix epoch; from any thread."""
         ...
 
+    def cell_at(self, time_s: float) -> Mapping[str, float]:
+        """Give the state of the cell at a time, for instance ``voltage_v``; always the same names, none without a cell."""
+        ...
+
 
 def grams_per_c6(phase: str) -> float:
     """Give the mass of a graphite phase that holds one mole of C6, g/mol."""

@@ -1,59 +1,178 @@
 """The truth file: what the sample really was, in HDF5, for whoever compares. The layout is described in ``docs/twin.md``."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
+from acquisition.twin.attenuation import attenuation_map
+from acquisition.twin.lattices import lattice_maps
 from acquisition.twin.phases import CRYSTALS, LITHIUM_X
-from acquisition.twin.slice import Slice
+from acquisition.twin.slice import SampleHistory, Slice
 from operando.errors import DataError
 
 LAYOUT = 1
 """Raised when a reader of the previous layout would be wrong."""
 
 
-def write_slice(sample: Slice, path: Path, *, seed: int) -> None:
-    """Write a slice to ``path``: to a temporary name, then renamed, so that a reader finds all of it or nothing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlownLine:
+    """A stretch of pulses at one angle, as the detector saw it."""
+
+    angle_deg: float
+    start_s: float
+    end_s: float
+    """Middle of the first and of the last exposure, Unix epoch."""
+    n_pulses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """All that a truth file tells."""
+
+    history: SampleHistory
+    seed: int
+    wavelength_angstrom: float
+    """The true one."""
+    follows_lithium: bool
+    """Whether lattice parameters do."""
+    lines: Sequence[FlownLine] = ()
+
+
+def write_truth(truth: Truth, path: Path) -> None:
+    """Write to a temporary name, then rename, so that a reader finds all of it or nothing."""
     unfinished = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
+    states = _states(truth)
     with h5py.File(unfinished, "w") as file:
-        file.attrs.update(layout=LAYOUT, sample=sample.name, seed=seed, voxel_mm=sample.voxel_mm)
+        start_s, first = states[0]
+        file.attrs.update(layout=LAYOUT, sample=first.name, seed=truth.seed, voxel_mm=first.voxel_mm, time_s=start_s)
+        file.attrs.update(wavelength_angstrom=truth.wavelength_angstrom)
         for axis in ("x_mm", "y_mm"):
-            file[axis] = sample.axis_mm
-        lithium = file.create_dataset("lithium_x", data=sample.lithium_x.astype(np.float32), compression="gzip", shuffle=True)
-        lithium.attrs["axes"] = ["y_mm", "x_mm"]
-        for material in sample.materials:
-            data = file.create_dataset(
-                f"density/{material}", data=sample.density_of(material), compression="gzip", shuffle=True
-            )
-            data.attrs.update(units="g/cm3", axes=["y_mm", "x_mm"])
-            if material in CRYSTALS:
-                data.attrs["crystal_density_g_cm3"] = CRYSTALS[material].density_g_cm3
-            if material in LITHIUM_X:
-                data.attrs["lithium_x"] = LITHIUM_X[material]
+            file[axis] = first.axis_mm
+        before: tuple[Any, dict[str, NDArray[Any]]] | None = None
+        for number, (time_s, sample) in enumerate(states):
+            group = file if number == 0 else file.create_group(f"states/{number:04d}")
+            group.attrs["time_s"] = time_s
+            maps = dict(_maps(sample, truth))
+            for name, values in maps.items():
+                _write_map(group, name, values, before)
+            before = (group, maps)
+        _write_lines(file.create_group("lines"), truth, [time_s for time_s, _ in states])
     unfinished.replace(path)
 
 
-def read_slice(path: Path) -> Slice:
-    """Read a truth file.
+def write_slice(sample: Slice, path: Path, *, seed: int) -> None:
+    """Write a sample that does not change and whose lattices are fixed."""
+    write_truth(Truth(history=Unchanging(sample=sample), seed=seed, wavelength_angstrom=0.119791, follows_lithium=False), path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanging:
+    """A sample that stays as it is."""
+
+    sample: Slice
+
+    def slice_at(self, time_s: float) -> Slice:
+        """Give the sample."""
+        return self.sample
+
+    def cell_at(self, time_s: float) -> dict[str, float]:
+        """Give nothing: there is no cell."""
+        return {}
+
+
+def read_slice(path: Path, *, state: int = 0) -> Slice:
+    """Read one state of a truth file.
 
     Raises
     ------
     DataError
-        If it is none, or one of another layout.
+        If it is none, or one of another layout, or has no such state.
     """
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("layout") != LAYOUT:
                 raise DataError(f"{path} has layout {file.attrs.get('layout')}, wanted {LAYOUT}: write it with this version")
-            materials = tuple(file["density"])
-            density = np.stack([file[f"density/{material}"][()] for material in materials], axis=-1)
+            group = file if state == 0 else file[f"states/{state:04d}"]
+            materials = tuple(group["density"])
+            density = np.stack([group[f"density/{material}"][()] for material in materials], axis=-1)
             return Slice(
                 name=str(file.attrs["sample"]),
                 materials=materials,
                 density_g_cm3=np.ascontiguousarray(density, dtype=np.float32),
                 voxel_mm=float(file.attrs["voxel_mm"]),
+                lithium_y=group["lithium_y"][()] if "lithium_y" in group else None,
+                normal_rad=group["normal_rad"][()] if "normal_rad" in group else None,
             )
     except (OSError, KeyError) as wrong:
         raise DataError(f"{path} is not a truth file: {wrong}") from wrong
+
+
+def read_lattices(path: Path, *, state: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Read the lattice parameters of one state, angstrom, by the names ``a/nmc``, shape (y, x) each."""
+    try:
+        with h5py.File(path, "r") as file:
+            group = (file if state == 0 else file[f"states/{state:04d}"])["lattice"]
+            return {f"{axis}/{material}": group[axis][material][()] for axis in group for material in group[axis]}
+    except (OSError, KeyError) as wrong:
+        raise DataError(f"{path} tells no lattice parameters: {wrong}; write it with this version") from wrong
+
+
+def _states(truth: Truth) -> list[tuple[float, Slice]]:
+    """Give every different sample that the lines met, with the time of the first one that did."""
+    times_s = [time_s for line in truth.lines for time_s in (line.start_s, line.end_s)] or [0.0]
+    states: list[tuple[float, Slice]] = []
+    for time_s in sorted(times_s):
+        sample = truth.history.slice_at(time_s)
+        if not states or states[-1][1] is not sample:
+            states.append((time_s, sample))
+    return states
+
+
+def _maps(sample: Slice, truth: Truth) -> Iterator[tuple[str, NDArray[Any]]]:
+    yield "lithium_x", sample.lithium_x.astype(np.float32)
+    if sample.lithium_y is not None:
+        yield "lithium_y", sample.lithium_y
+    if sample.normal_rad is not None:
+        yield "normal_rad", sample.normal_rad
+    yield "attenuation_per_mm", attenuation_map(sample, wavelength_angstrom=truth.wavelength_angstrom)
+    for material in sample.materials:
+        yield f"density/{material}", sample.density_of(material)
+    for name, values in lattice_maps(sample, follows_lithium=truth.follows_lithium).items():
+        yield f"lattice/{name}", values
+
+
+def _write_map(group: Any, name: str, values: NDArray[Any], before: tuple[Any, dict[str, NDArray[Any]]] | None) -> None:
+    """Write a map, or link to that of the state before if nothing has changed."""
+    if before is not None and name in before[1] and np.array_equal(values, before[1][name], equal_nan=True):
+        group[name] = before[0][name]
+        return
+    data = group.create_dataset(name, data=values, compression="gzip", shuffle=True)
+    data.attrs["axes"] = ["y_mm", "x_mm"]
+    kind, _, material = name.rpartition("/")
+    if kind.startswith("lattice"):
+        data.attrs["units"] = "angstrom"
+    if kind == "density":
+        data.attrs["units"] = "g/cm3"
+        if material in CRYSTALS:
+            data.attrs["crystal_density_g_cm3"] = CRYSTALS[material].density_g_cm3
+        if material in LITHIUM_X:
+            data.attrs["lithium_x"] = LITHIUM_X[material]
+
+
+def _write_lines(group: Any, truth: Truth, state_times_s: Sequence[float]) -> None:
+    lines = truth.lines
+    starts = np.array([line.start_s for line in lines])
+    group["angle_deg"] = np.array([line.angle_deg for line in lines])
+    group["start_s"] = starts
+    group["end_s"] = np.array([line.end_s for line in lines])
+    group["n_pulses"] = np.array([line.n_pulses for line in lines], dtype=np.int64)
+    group["state"] = np.searchsorted(np.array(state_times_s), starts, side="right") - 1
+    cells = [truth.history.cell_at(0.5 * (line.start_s + line.end_s)) for line in lines]
+    for name in cells[0] if cells else ():
+        group[f"cell/{name}"] = np.array([cell[name] for cell in cells])

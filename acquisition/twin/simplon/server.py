@@ -138,11 +138,12 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         n_columns=profile.detector.n_columns,
     )
 
+    source = sample.make_frame_source(profile)
     sample.write_truth(profile, out / "truth.h5")
     head = head_of_profile(profile, pixel_mask=sample.pixel_mask(profile))
     with SimplonServer(
         head=head,
-        source=sample.make_frame_source(profile),
+        source=source,
         rest=profile.detector.rest,
         stream=profile.detector.stream,
         stream_format=profile.detector.stream_format,
@@ -152,6 +153,8 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     ):
         ready()
         stop.wait()
+    # Again, with the lines that were flown and the states of the sample that they met.
+    source.write_truth(out / "truth.h5")
 
 
 def make_file_server(
