@@ -126,3 +126,30 @@ def test_a_folder_with_an_earlier_run_is_not_overwritten(operando: Callable[...,
     assert typed.code == 69
     assert "nothing is overwritten" in typed.complaint
     assert (tmp_path / "journal.jsonl").read_text() == "precious\n"
+
+
+@pytest.fixture
+def real_profile(profile_with: Callable[[str, str], str], data_folder: Path) -> str:
+    """Write a profile whose geometry and mask are those of the real CeO2 frame."""
+    path = Path(profile_with("polarization = 0.95", f'polarization = 0.95\nmask = "{data_folder / "nDTomo" / "mask.edf"}"'))
+    path.write_text(path.read_text().replace(str(DEMO.parent / "geometry.poni"), str(data_folder / "nDTomo" / "CeO2.poni")))
+    return str(path)
+
+
+def test_the_real_ceo2_frame_calibrates_from_the_command_line(
+    operando: Callable[..., Typed], real_profile: str, data_folder: Path, tmp_path: Path
+) -> None:
+    typed = operando("calibrate", real_profile, str(data_folder / "nDTomo" / "CeO2.cbf"), "--out", str(tmp_path / "new.poni"))
+    assert typed.code == 0, typed.complaint
+    assert typed.output.count("predicted") >= 5
+    assert (tmp_path / "new.poni").is_file()
+
+
+def test_a_wrong_calibrant_is_refused_from_the_command_line(
+    operando: Callable[..., Typed], real_profile: str, data_folder: Path, tmp_path: Path
+) -> None:
+    image, out = str(data_folder / "nDTomo" / "CeO2.cbf"), tmp_path / "new.poni"
+    typed = operando("calibrate", real_profile, image, "--calibrant", "LaB6", "--out", str(out))
+    assert typed.code == 65
+    assert "rings of LaB6" in typed.complaint
+    assert not out.exists()
