@@ -4,6 +4,7 @@ It serves the journal from the first moment, flies the default plan once, and go
 mid-run it aborts: axes stopped, shutter closed, series ended.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ import structlog
 from acquisition.announce import Announcer, give_notice, stop_torn_runs
 from acquisition.cell.history import CellHistory
 from acquisition.cell.recorder import CellRecorder
+from acquisition.leftovers import clear_leftovers
 from acquisition.metadata import run_metadata
 from acquisition.plans.layout import Layout, check_layout, layout_of
 from operando.bus.client import FeedClient
@@ -53,6 +55,7 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         stop_torn_runs(journal)
         stack.enter_context(FeedServer(journal, profile.addresses.journal))
         devices = _connect(profile, layout)
+        clear_leftovers(devices, profile, tell=lambda text: give_notice(journal, "warning", text))
         history = CellHistory()
         recorder = CellRecorder(
             devices.cell, journal=journal, history=history, on_first=lambda reading: _say_source(profile, journal, reading)
@@ -95,11 +98,9 @@ def _start_recording(recorder: CellRecorder) -> Callable[[], None]:
 
 def _say_source(profile: Profile, journal: Journal, reading: CellReading) -> None:
     """Tell where the cell state comes from; loudly if that is a model."""
-    is_model = reading.source.startswith("model")
-    asked_for_model = profile.cell.source.startswith("model")
-    instead = "" if is_model == asked_for_model else f" instead of {profile.cell.source}"
-    level = "warning" if is_model and not asked_for_model else "info"
-    give_notice(journal, "warning" if level == "warning" else "info", f"the cell state comes from {reading.source}{instead}")
+    is_replaced = reading.source.startswith("model") and not profile.cell.source.startswith("model")
+    instead = f" instead of {profile.cell.source}" if is_replaced else ""
+    give_notice(journal, "warning" if is_replaced else "info", f"the cell state comes from {reading.source}{instead}")
 
 
 def _fly(
@@ -137,6 +138,8 @@ def _fly(
         try:
             engine(plan, announcer.document)
         except Exception as failure:  # the journal is still served, and says why
+            if engine.state == "paused":
+                engine.abort("the scan was paused and nobody is here to resume it")
             _say_end(announcer, failure, was_stopped=stop.is_set())
         finally:
             finished.set()
@@ -154,7 +157,9 @@ def _abort_when_stopped(engine: "RunEngine", stop: threading.Event, finished: th
         if not stop.wait(0.2):
             continue
         if engine.state not in ("idle", "aborting"):
-            engine.abort("operando was stopped")
+            # It may have ended of itself by now: then there is nothing left to abort.
+            with contextlib.suppress(RuntimeError, ValueError):
+                engine.abort("operando was stopped")
         finished.wait(1.0)
 
 
