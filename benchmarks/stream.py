@@ -1,9 +1,9 @@
 """From the socket to the line files, trimmed, with the sender on the same machine and every image accounted for.
 
 A sender process holds distinct Poisson images, compressed beforehand, and pushes them with ascending ids as fast as they are
-taken. The reduction, as its process runs it, receives, decodes, integrates, joins and writes. The clock runs from the first image
-that is sent to the last line file that is told of. The peer decodes the same blobs with the published libraries and trims with
-pyFAI, in memory, without socket and files, which favours it. The two take turns; figures are medians over the turns.
+taken. The reduction, as its process runs it, receives, decodes, integrates, joins and writes. The clock runs from the first
+image that is sent to the last line file that is told of. The peer decodes the same blobs with the published libraries and trims
+with pyFAI, in memory, without socket and files, which favours it. The two take turns; figures are medians over the turns.
 """
 
 import argparse
