@@ -85,3 +85,45 @@ def test_marker_reflections_of_the_electrodes_are_present(name: str, d_angstrom:
 @pytest.mark.parametrize(("element", "electrons"), [("Li", 3), ("C", 6), ("O", 8), ("Fe", 26), ("Ce", 58)])
 def test_forward_scattering_counts_the_electrons(element: str, electrons: int) -> None:
     assert form_factor(element, np.zeros(1))[0] == pytest.approx(electrons, abs=0.02)
+
+
+def write_cif(structure: Structure, path: Path) -> None:
+    """Write every atom of the cell, without symmetry: another program then shares nothing with us but the atoms."""
+    gamma = 120 if structure.is_hexagonal else 90
+    lines = ["data_cell", "_symmetry_space_group_name_H-M 'P 1'", "_cell_angle_alpha 90", "_cell_angle_beta 90"]
+    lines += [f"_cell_length_{axis} {structure.a_angstrom}" for axis in "ab"]
+    lines += [f"_cell_length_c {structure.c_angstrom}", f"_cell_angle_gamma {gamma}", "loop_"]
+    lines += [f"_atom_site_{key}" for key in ("label", "type_symbol", "fract_x", "fract_y", "fract_z")]
+    lines += ["_atom_site_occupancy", "_atom_site_U_iso_or_equiv"]
+    number = 0
+    for site in structure.sites:
+        for element, occupancy in site.occupants.items():
+            for x, y, z in site.positions:
+                number += 1
+                u_iso = site.b_iso / (8 * np.pi**2)
+                lines.append(f"{element}{number} {element} {x:.9f} {y:.9f} {z:.9f} {occupancy:.9f} {u_iso:.9f}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("name", list(CRYSTALS))
+def test_the_pattern_of_a_phase_is_that_of_an_independent_calculator(name: str, tmp_path: Path) -> None:
+    """Dans_Diffraction, with its own indexing, sums and form factors: positions to 1e-5, intensities to 2 %."""
+    dans = pytest.importorskip("Dans_Diffraction")
+    write_cif(CRYSTALS[name], tmp_path / "cell.cif")
+    crystal = dans.Crystal(str(tmp_path / "cell.cif"))
+    crystal.Scatter.setup_scatter(scattering_type="xray", output=False)
+    reach = np.arange(-20, 21)
+    hkl = np.stack(np.meshgrid(reach, reach, reach, indexing="ij"), axis=-1).reshape(-1, 3)
+    hkl = hkl[np.any(hkl != 0, axis=1)]
+    q = crystal.Cell.Qmag(hkl)
+    inside = q < 7.5
+    squared = crystal.Scatter.intensity(hkl[inside])
+    groups, group_of = np.unique(np.round(q[inside], 6), return_inverse=True)
+    theirs = np.bincount(group_of, weights=squared)
+    strong = theirs > 1e-3 * theirs.max()
+    ours = reflections(CRYSTALS[name], q_max=7.6)
+    nearest = np.abs(ours.q[:, np.newaxis] - groups[strong]).argmin(axis=0)
+
+    assert np.count_nonzero(strong) >= 6
+    assert ours.q[nearest] == pytest.approx(groups[strong], rel=1e-5)
+    assert ours.intensity[nearest] == pytest.approx(theirs[strong], rel=0.02)
