@@ -4,6 +4,7 @@ The first line names the numbering (epoch), so a journal that is opened again go
 crash tore is cut off: its number was never served.
 """
 
+import errno
 import json
 import os
 import threading
@@ -39,10 +40,12 @@ class Journal:
         if path.exists() and path.stat().st_size:
             self._epoch, self._entries, n_good_bytes = _read(path)
             os.truncate(path, n_good_bytes)
-            self._file = path.open("ab")
+            self._n_bytes = n_good_bytes
+            self._file = path.open("ab", buffering=0)
         else:
             self._epoch = uuid.uuid4().hex
-            self._file = path.open("ab")
+            self._n_bytes = 0
+            self._file = path.open("ab", buffering=0)
             self._write({"format": FORMAT, "epoch": self._epoch})
 
     @property
@@ -62,6 +65,8 @@ class Journal:
         ------
         ValueError
             If arrays or a key are given: a journal forgets nothing and holds words only.
+        OSError
+            If the disk does not take the message: then it was neither written nor served.
         """
         if arrays or key is not None:
             raise ValueError("a journal keeps words only, every one of them: publish arrays and superseded states elsewhere")
@@ -80,9 +85,17 @@ class Journal:
         self._file.close()
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = json.dumps(value, separators=(",", ":")).encode() + b"\n"
+        try:
+            n_written = self._file.write(line)
+            if n_written != len(line):
+                raise OSError(errno.ENOSPC, f"{n_written} of {len(line)} bytes were taken: free the disk", str(self.path))
+            os.fsync(self._file.fileno())
+        except OSError:
+            # Part of an entry in front of the next would make a damaged journal of it.
+            os.ftruncate(self._file.fileno(), self._n_bytes)
+            raise
+        self._n_bytes += len(line)
 
 
 def read_journal(path: Path) -> list[Message]:

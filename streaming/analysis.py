@@ -42,6 +42,8 @@ logger = structlog.get_logger(__name__)
 
 PUBLISH_INTERVAL_S = 1 / 3
 """Maps come at most this often: faster shows nothing that eyes see and takes time from the lines of a catch-up."""
+ARCHIVE_RETRY_S = 5.0
+"""How long to leave a disk alone that did not take the archive."""
 _POLL_S = 0.02
 _MANY_ENTRIES = 1000
 """Entries at once that are the middle of a long journal, not its end."""
@@ -127,13 +129,14 @@ class Analysis:
         self._shelf = LineShelf("", out / "lines")
         self._state = RunState(clock=clock)
         self._pending: dict[LineKey, None] = {}
-        self._written: dict[LineKey, Path] = {}
+        self._written: dict[LineKey, LineWritten] = {}
         self._aborted: set[LineKey] = set()
         self._latest_cell: CellReading | None = None
         self._revision = 0
         self._shown_state = ""
         self._is_dirty = False
         self._published_at = float("-inf")
+        self._archive_retry_at: float | None = None
 
     def hear(self, message: Message, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up a message of either feed; those that came before change nothing."""
@@ -142,7 +145,7 @@ class Analysis:
                 self._start(message)
             case LineWritten():
                 key = LineKey(run=message.run, line=message.line, attempt=message.attempt)
-                self._written[key] = Path(message.path)
+                self._written[key] = message
                 self._pending[key] = None
             case LineAborted():
                 self._aborted.add(LineKey(run=message.run, line=message.line, attempt=message.attempt))
@@ -150,7 +153,8 @@ class Analysis:
             case LineFlown() | RunStopped():
                 self._hear_of_run(message.run, message)
             case CellReading():
-                if self._latest_cell is None or message.time_s > self._latest_cell.time_s:
+                # The order of the journal counts, not the reading's time: a clock that was set back must not stop the display.
+                if message != self._latest_cell:
                     self._latest_cell = message
                     self._store.append(message)
             case Notice():
@@ -174,7 +178,8 @@ class Analysis:
             del self._pending[key]
             self._take_up(key)
         is_due = self._clock() - self._published_at >= PUBLISH_INTERVAL_S
-        if (self._is_dirty and is_due) or self._state_in_a_word != self._shown_state:
+        is_owed = self._archive_retry_at is not None and self._clock() >= self._archive_retry_at
+        if (self._is_dirty and is_due) or is_owed or self._state_in_a_word != self._shown_state:
             self._publish()
 
     def finish(self) -> None:
@@ -197,7 +202,10 @@ class Analysis:
             return
         self._state.hear(message)
         if isinstance(message, LineAborted) and self._tomogram is not None:
-            self._tomogram.abort(line=message.line, attempt=message.attempt)
+            try:
+                self._tomogram.abort(line=message.line, attempt=message.attempt)
+            except (DataError, OSError) as wrong:
+                self._notice(f"line {message.line}, attempt {message.attempt} still weighs the maps: {wrong}")
             self._is_dirty = True
 
     def _open(self, run: RunStarted) -> None:
@@ -213,17 +221,26 @@ class Analysis:
         logger.info("run opened", run=run.run, lines=len(run.angles_deg), found=len(found))
 
     def _take_up(self, key: LineKey) -> None:
-        if self._tomogram is None or self._tomogram.has(key):
+        written = self._written.get(key)
+        if self._tomogram is None or (self._tomogram.has(key) and not self._is_news(key, written)):
             return
-        if key in self._written:
-            self._shelf.note(key, self._written[key])
+        if written is not None:
+            self._shelf.note(key, Path(written.path))
         try:
             self._tomogram.add(self._shelf(key))
         except (DataError, OSError) as wrong:
             logger.warning("line refused", line=key.line, attempt=key.attempt, reason=str(wrong))
             self._notice(f"line {key.line}, attempt {key.attempt} is not in the maps: {wrong}")
+        for lost in self._tomogram.take_lost():
+            self._notice(f"line {lost.key.line}, attempt {lost.key.attempt} is no longer in the maps: {lost.reason}")
         self._state.take_up(line=key.line, attempt=key.attempt)
         self._is_dirty = True
+
+    def _is_news(self, key: LineKey, written: LineWritten | None) -> bool:
+        """Tell whether a line's file holds other points than were taken up: images that came late are added to it."""
+        if self._tomogram is None or written is None:
+            return False
+        return written.n_received != self._tomogram.n_received(key)
 
     @property
     def _state_in_a_word(self) -> State:
@@ -248,13 +265,28 @@ class Analysis:
                 latest_cell=self._latest_cell,
                 time_s=now_s,
             )
-            files = [self._shelf.path(record.key) for record in result.records]
-            write_scan(archive, result, run=self._run, profile=self._profile, model=self._model, line_files=files, state=state)
+            self._write_archive(archive, result, state=state)
         attempts = self._tomogram.n_attempts
         publish_progress(
             self._store, result, run=self._run, state=state, attempts=attempts, archive=str(archive), time_s=self._wall_clock()
         )
         self._shown_state, self._is_dirty, self._published_at = state, False, self._clock()
+
+    def _write_archive(self, path: Path, result: Result, *, state: str) -> None:
+        """Write ``scan.nxs``; a disk that does not take it costs the archive and not the live maps."""
+        if self._run is None:
+            return
+        files = [self._shelf.path(record.key) for record in result.records]
+        try:
+            write_scan(path, result, run=self._run, profile=self._profile, model=self._model, line_files=files, state=state)
+        except OSError as refused:
+            if self._archive_retry_at is None:
+                self._notice(
+                    f"cannot write {path}: {refused}. It is tried again; the line files are not touched", level="error"
+                )
+            self._archive_retry_at = self._clock() + ARCHIVE_RETRY_S
+        else:
+            self._archive_retry_at = None
 
     def _conclude(self, result: Result | None) -> None:
         """Say once, at the end of a run, what a person should know of it."""
@@ -277,5 +309,5 @@ class Analysis:
         if other is not None and other != run.run:
             archive.replace(archive.with_name(f"scan-{LineShelf(other, self._out / 'lines').folder.name}.nxs"))
 
-    def _notice(self, text: str, *, level: Literal["info", "warning"] = "warning") -> None:
+    def _notice(self, text: str, *, level: Literal["info", "warning", "error"] = "warning") -> None:
         self._store.append(Notice(level=level, origin="analyse", text=text[:4000], time_s=self._wall_clock()))

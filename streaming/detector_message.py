@@ -15,6 +15,10 @@ from operando.errors import WireError
 MAX_EDGE = 2**15
 """Rows or columns that no area detector has; more is a broken or hostile message."""
 
+MAX_ID = 2**32
+"""Series and image ids end below this: ten thousand images a second for five days. A larger one is a broken or hostile message,
+and would make everything below it count as missing."""
+
 Encoding = Literal["raw", "bslz4", "lz4-h5", "lz4"]
 """``lz4-h5`` is LZ4 in the blocks of HDF5 filter 32004 (V2), ``lz4`` one bare LZ4 block (V1)."""
 

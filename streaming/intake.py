@@ -124,8 +124,17 @@ class Intake:
             geometry_sha256=job.series_integrator.geometry_sha256,
             received_s=job.received_s,
         )
-        previewed = self._previewer.preview(frame, measured) if self._previewer else None
-        return [measured] if previewed is None else [measured, previewed]
+        return [measured, *self._preview(frame, measured)]
+
+    def _preview(self, frame: NDArray[Any], measured: Measured) -> list[Event]:
+        """Make a small picture if one is due; an error in that must not cost the pattern."""
+        if self._previewer is None:
+            return []
+        try:
+            previewed = self._previewer.preview(frame, measured)
+        except Exception as wrong:
+            return [self._internal(wrong)]
+        return [] if previewed is None else [previewed]
 
     def _read(self, received: Received) -> tuple[list[Event], Job | None]:
         if received.n_bytes > self._limit_bytes:

@@ -12,14 +12,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from operando.errors import WireError
-from streaming.detector_message import Channel, DetectorMessage, Encoding, Image, SeriesEnd, SeriesStart, checked_shape
+from streaming.detector_message import MAX_ID, Channel, DetectorMessage, Encoding, Image, SeriesEnd, SeriesStart, checked_shape
 
 MAX_JSON_BYTES = 4 * 2**20
 MAX_PARTS = 16
 ONLY_CHANNEL = "threshold_1"
 """V1 has one channel and does not name it."""
 
-Identity = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Identity = Annotated[int, Field(ge=0, lt=MAX_ID, strict=True)]
 Edges = tuple[Annotated[int, Field(strict=True)], Annotated[int, Field(strict=True)]]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from operando.errors import WireError
 from streaming.cbor_bounds import check_bounds
-from streaming.detector_message import Channel, DetectorMessage, Encoding, Image, SeriesEnd, SeriesStart, checked_shape
+from streaming.detector_message import MAX_ID, Channel, DetectorMessage, Encoding, Image, SeriesEnd, SeriesStart, checked_shape
 
 SELF_DESCRIBED = b"\xd9\xd9\xf7"
 """Tag 55799 in front of everything: "this is CBOR" (RFC 8949, section 3.4.6)."""
@@ -26,7 +26,7 @@ DTYPE_OF_TAG = {
     81: ">f4", 82: ">f8", 85: "<f4", 86: "<f8",
 }  # fmt: skip
 
-Identity = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Identity = Annotated[int, Field(ge=0, lt=MAX_ID, strict=True)]
 UniqueId = Annotated[str, Field(max_length=200)]
 ByChannel = Annotated[dict[str, Any], Field(max_length=64)]
 

@@ -53,6 +53,10 @@ class Sinogram:
         """Take up an attempt; the same key again replaces it."""
         self._attempts[projection.key.line, projection.key.attempt] = projection
 
+    def remove(self, *, line: int, attempt: int) -> None:
+        """Forget an attempt; it may come again."""
+        self._attempts.pop((line, attempt), None)
+
     def abort(self, *, line: int, attempt: int) -> None:
         """Let an attempt count for nothing, whether it has come or will."""
         self._aborted.add((line, attempt))

@@ -72,6 +72,14 @@ class Result:
     """The attempts that count, by line."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """An attempt that had to leave the tomogram, because its file could not be read when it was needed again."""
+
+    key: LineKey
+    reason: str
+
+
 class Tomogram:
     """The state of one run's analysis; used from one thread.
 
@@ -106,6 +114,7 @@ class Tomogram:
         self._reference: tuple[int, int] | None = None
         self._live: LiveChannels | None = None
         self._estimate: Centre | None = None
+        self._lost: list[Lost] = []
         self._reconstruction = self._new_reconstruction()
 
     @property
@@ -122,8 +131,18 @@ class Tomogram:
         """Tell whether an attempt was taken up already."""
         return (key.line, key.attempt) in self._records
 
+    def n_received(self, key: LineKey) -> int:
+        """Give how many points of an attempt that was taken up have a pattern."""
+        record = self._records[key.line, key.attempt]
+        return record.n_points - len(record.missing_ids)
+
+    def take_lost(self) -> list[Lost]:
+        """Give the attempts that were lost since the last call."""
+        lost, self._lost = self._lost, []
+        return lost
+
     def add(self, line: Line) -> None:
-        """Take up an attempt of a line.
+        """Take up an attempt of a line; the same attempt again, for instance with images that came late, replaces it.
 
         Raises
         ------
@@ -215,7 +234,12 @@ class Tomogram:
             logger.info("rebuilding from all lines", reference=newest.key.stem, attempts=len(self._records))
         self._reconstruction = self._new_reconstruction()
         for key in sorted(self._records):
-            again = newest if key == (newest.key.line, newest.key.attempt) else self._read_again(self._records[key].key)
+            try:
+                again = newest if key == (newest.key.line, newest.key.attempt) else self._read_again(self._records[key].key)
+            except (DataError, OSError) as wrong:
+                self._lost.append(Lost(key=self._records.pop(key).key, reason=str(wrong)))
+                self._sinogram.remove(line=key[0], attempt=key[1])
+                continue
             self._take_up(again, self._live)
         self._reconstruction.update({line: self._sinogram.projection(line) for line in self._sinogram.lines()})
         self._follow_centre()

@@ -116,10 +116,13 @@ def _array_from_buffer(description: object, buffer: bytes) -> tuple[str, NDArray
     if not isinstance(description, dict):
         raise WireError("array description is not an object")
     name, dtype, shape = description.get("name"), description.get("dtype"), description.get("shape")
-    if not isinstance(name, str) or dtype not in DTYPES or not isinstance(shape, list) or len(shape) > MAX_NDIM:
+    if not (isinstance(name, str) and isinstance(dtype, str) and isinstance(shape, list)):
+        raise WireError(f"array description {str(description)[:200]} has fields of the wrong type")
+    if dtype not in DTYPES or len(shape) > MAX_NDIM:
         raise WireError(f"array description {str(description)[:200]} is not one that this version knows")
-    if not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise WireError(f"array {name!r} has the impossible shape {shape}")
+    # An axis of no length would let the others be anything.
+    if not all(type(n) is int and 0 <= n <= MAX_ARRAY_BYTES for n in shape):
+        raise WireError(f"array {name!r} has the impossible shape {str(shape)[:200]}")
     n_bytes = prod(shape) * np.dtype(dtype).itemsize
     if n_bytes != len(buffer) or n_bytes > MAX_ARRAY_BYTES:
         raise WireError(f"array {name!r} {shape} {dtype} wants {n_bytes} bytes, {len(buffer)} came")

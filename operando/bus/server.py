@@ -104,11 +104,16 @@ class FeedServer:
         n_bytes = 0
         last = question.number
         for entry in self._store.since(question.number, limit=MAX_REPLY_ENTRIES):
-            frames = frames_from_entry(entry)
+            last = entry.number
+            try:
+                frames = frames_from_entry(entry)
+            except WireError as wrong:
+                # The clients see that a number is skipped; everything else is still served.
+                logger.error("entry cannot be served", number=entry.number, reason=str(wrong))
+                continue
             body += frames
             counts.append(len(frames))
             n_bytes += sum(map(len, frames))
-            last = entry.number
             if n_bytes > MAX_REPLY_BYTES:
                 break
         header = {

@@ -66,6 +66,9 @@ def test_foreign_bytes_are_refused_with_a_wire_error(frames: list[bytes]) -> Non
         {"arrays": [{"name": "v", "dtype": "|O", "shape": [1]}]},
         {"arrays": [{"name": "v", "dtype": "<f4", "shape": [-1]}]},
         {"arrays": [{"name": "v", "dtype": "<f4", "shape": [1] * 9}]},
+        {"arrays": [{"name": "v", "dtype": [], "shape": [3]}]},
+        {"arrays": [{"name": "v", "dtype": {"f4": 1}, "shape": [3]}]},
+        {"arrays": [{"name": "v", "dtype": "<f4", "shape": [True, 3]}]},
         {"arrays": []},
         {"number": "one"},
         {"message": {"kind": "notice", "version": 99}},
@@ -77,6 +80,22 @@ def test_a_header_that_lies_is_refused(change: dict[str, object]) -> None:
     header = {**json.loads(frames[0]), **change}
     with pytest.raises(WireError):
         entry_from_frames([json.dumps(header).encode(), *frames[1:]])
+
+
+def test_an_axis_without_length_does_not_let_another_be_endless() -> None:
+    frames = frames_from_entry(Entry(number=1, message=notice("a"), arrays={"v": np.zeros((0, 3), "<f4")}))
+    header = json.loads(frames[0])
+    header["arrays"][0]["shape"] = [0, 10**30]
+    with pytest.raises(WireError, match="impossible shape"):
+        entry_from_frames([json.dumps(header).encode(), *frames[1:]])
+
+
+def test_an_entry_that_cannot_be_sent_is_skipped_and_the_feed_lives(store: MemoryStore, server: FeedServer) -> None:
+    store.append(notice("a"), arrays={"v": np.zeros(3, np.bool_)})
+    store.append(notice("b"))
+    with FeedClient(server.address) as client:
+        assert texts(poll_until(client, 1)) == ["b"]
+        assert client.state.n_skipped == 1
 
 
 def test_a_late_client_gets_everything_then_updates(store: MemoryStore, server: FeedServer) -> None:

@@ -1,5 +1,7 @@
 """The journal: append-only, numbered, whole after any crash."""
 
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,26 @@ def test_a_client_finds_the_whole_journal_after_the_writer_came_back(tmp_path: P
             entries += client.poll(5.0)
     journal.close()
     assert [entry.message for entry in entries] == [notice("before the crash"), notice("after it")]
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Let files of this process grow to so many bytes and no further, which a writer sees as it sees a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda n_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_a_whole_journal_that_goes_on_later(tmp_path: Path, full_disk: Callable[[int], None]) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append(notice("before"))
+    room = path.stat().st_size
+    full_disk(room + 20)
+    with pytest.raises(OSError, match=r"free the disk|too large"):
+        journal.append(notice("does not fit"))
+    assert (journal.head, path.stat().st_size) == (1, room)
+    full_disk(2**30)
+    journal.append(notice("after"))
+    journal.close()
+    assert read_journal(path) == [notice("before"), notice("after")]

@@ -31,7 +31,7 @@ from operando.messages import (
     StreamStatus,
 )
 from operando.profile import Profile
-from streaming.analysis import PUBLISH_INTERVAL_S, Analysis, serve
+from streaming.analysis import ARCHIVE_RETRY_S, PUBLISH_INTERVAL_S, Analysis, serve
 from streaming.line import Line
 from streaming.line_file import write_line
 from streaming.run_state import PATIENCE_S
@@ -239,6 +239,55 @@ def test_damaged_line_is_told_and_the_next_one_counts(phantom: Phantom, lines: l
     assert len(notices) == 2
     assert "line 3, attempt 0 is not in the maps" in notices[0]
     assert process.progress.lines_done == 1
+
+
+def test_images_that_come_late_reach_the_maps(phantom: Phantom, lines: list[Line], tmp_path: Path) -> None:
+    process, batch = Process(phantom, tmp_path), Process(phantom, tmp_path / "batch")
+    process.hear(a_run(), *(written(line, tmp_path) for line in lines[:5]), written(phantom.line(5, missing=(3, 4)), tmp_path))
+    process.work(7)
+    assert process.progress.frames_missing == 2
+    process.hear(written(lines[5], tmp_path))
+    process.work(2)
+    batch.hear(a_run(), *(written(line, tmp_path / "batch") for line in lines[:6]))
+    batch.work(7)
+    assert process.progress.frames_missing == 0
+    found, wanted = (one.newest_map("x_lithium").arrays["value"] for one in (process, batch))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_archive_that_cannot_be_written_costs_no_map_and_is_written_later(
+    phantom: Phantom, lines: list[Line], tmp_path: Path
+) -> None:
+    process = Process(phantom, tmp_path)
+    in_the_way = tmp_path / ".scan.nxs.partial"
+    in_the_way.mkdir()
+    process.hear(a_run(), *(written(line, tmp_path) for line in lines[:3]), stopped())
+    process.work(4)
+    assert process.progress.lines_done == 3
+    notices = [entry.message.text for entry in process.published(Notice)]  # type: ignore[attr-defined]
+    assert sum("cannot write" in text for text in notices) == 1
+    in_the_way.rmdir()
+    process.clock.now_s += ARCHIVE_RETRY_S
+    process.work()
+    with h5py.File(tmp_path / "scan.nxs", "r") as file:
+        assert file["entry/n_lines"][()] == 3
+
+
+def test_line_file_that_is_gone_at_a_rebuild_is_told_and_counts_no_more(
+    phantom: Phantom, lines: list[Line], tmp_path: Path
+) -> None:
+    process, batch = Process(phantom, tmp_path), Process(phantom, tmp_path / "batch")
+    process.hear(a_run(), *(written(line, tmp_path) for line in lines[1:6]))
+    process.work(6)
+    (tmp_path / "lines" / RUN / "line-00003-attempt-00.h5").unlink()
+    process.hear(written(lines[0], tmp_path))
+    process.work(2)
+    batch.hear(a_run(), *(written(lines[i], tmp_path / "batch") for i in (0, 1, 2, 4, 5)))
+    batch.work(6)
+    assert "line 3, attempt 0 is no longer in the maps" in process.published(Notice)[-1].message.text  # type: ignore[attr-defined]
+    assert process.progress.lines_done == batch.progress.lines_done == 5
+    found, wanted = (one.newest_map("x_lithium").arrays["value"] for one in (process, batch))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 def test_aborted_attempt_is_taken_out_of_the_maps(phantom: Phantom, lines: list[Line], tmp_path: Path) -> None:

@@ -96,6 +96,15 @@ def test_a_series_without_lines_tells_its_gaps_when_it_ends(rig: Rig) -> None:
     assert missing(rig) == {(1, FIRST + 3)}
 
 
+@pytest.mark.parametrize("wrong", [{"series": 2**60}, {"number": 2**60}], ids=str)
+def test_an_endless_id_is_refused_and_the_status_goes_on(rig: Rig, wrong: dict[str, int]) -> None:
+    number, series = wrong.get("number", 1), wrong.get("series", 1)
+    rig.receive(v2_start(), v2_image(0, frame_of(0)), v2_image(number, frame_of(1), series=series), v2_end())
+    status = rig.status
+    assert (status.frames_received, status.frames_missing) == (1, 0)
+    assert status.frames_rejected == {"malformed message": 1}
+
+
 def test_a_restart_in_mid_line_keeps_what_is_on_disk_and_states_the_loss(rig: Rig, tmp_path: Path) -> None:
     messages = stream(3, first=0)
     words = [run_started(), announced(0, 0), flown(0), announced(1, 5), flown(1), announced(2, 10), flown(2)]

@@ -119,6 +119,18 @@ def test_an_error_of_our_own_is_contained() -> None:
     assert (event.reason, event.detail) == ("internal error", "ZeroDivisionError('so it goes')")
 
 
+def test_a_preview_that_fails_costs_no_pattern() -> None:
+    class Broken:
+        def preview(self, frame: object, measured: object) -> object:
+            raise ZeroDivisionError("so it goes")
+
+    intake = Intake(EXPECTED, integrator_of_mask, limit_bytes=LIMIT_BYTES, previewer=Broken())
+    _, job = intake.read(Received(parts=(v2_image(7, frame_of(7)),), received_s=0.0))
+    image, error = intake.measure(job)
+    assert value(image) == 7.0
+    assert error.reason == "internal error"
+
+
 def test_images_behind_a_start_never_see_the_integrator_before_it() -> None:
     intake = Intake(EXPECTED, integrator_of_mask, limit_bytes=LIMIT_BYTES)
     mask = np.ones(SHAPE, np.uint32)
