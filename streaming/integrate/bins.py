@@ -6,13 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.integrate.geometry import DetectorGeometry
+from streaming.integrate.kernels import BLOCK
 
 UPPER_EDGE = 1.0 + float(np.finfo(np.float32).eps)
 """pyFAI widens the range by this factor, so that q_max itself falls inside; bins of 1e-7 other width would move pixels."""
-
-
-BLOCK = 64
-"""Every bin begins at a multiple of this, so that the kernels' vector loops have no remainder; 2 % of the places stay empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from operando.profile import Profile
 from streaming.integrate.bins import RadialBins, make_bins
 from streaming.integrate.geometry import DetectorGeometry, read_geometry
-from streaming.integrate.kernels import reduce_bins, scatter, sum_bins
+from streaming.integrate.kernels import reduce_bins
+from streaming.integrate.passes import scatter, sum_bins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
