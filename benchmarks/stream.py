@@ -150,7 +150,9 @@ def _running_sender() -> Iterator[_Sender]:
     command = [sys.executable, "-m", "benchmarks.stream", "--send", str(TURN)]
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
     ):
         try:
             yield _Sender(process, Path(folder))

@@ -1,7 +1,6 @@
 """What reading a message can come to, besides an integrated image."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +72,3 @@ class RejectedError(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.rejection = Rejected(reason=reason, detail=detail)
-
-
-Frame = NDArray[Any]

@@ -1,5 +1,6 @@
 """What reduction tells everyone: lines that are on disk, the state of the stream, the newest image, sentences for people."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ SAY_AGAIN_S = 60.0
 _MAX_REMEMBERED = 1000
 
 Level = Literal["info", "warning", "error"]
+_LOG_LEVEL: dict[Level, int] = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class ReductionFeed:
@@ -78,5 +80,5 @@ class ReductionFeed:
         self._said_at[about] = now
         if len(self._said_at) > _MAX_REMEMBERED:
             del self._said_at[next(iter(self._said_at))]
-        logger.info("notice", level_of_notice=level, text=text)
+        logger.log(_LOG_LEVEL[level], "notice", text=text)
         self._store.append(Notice(level=level, origin="reduce", text=text[:4000], time_s=self._wall_clock()))
