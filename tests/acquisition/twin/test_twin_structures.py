@@ -124,6 +124,6 @@ def test_the_pattern_of_a_phase_is_that_of_an_independent_calculator(name: str, 
     ours = reflections(CRYSTALS[name], q_max=7.6)
     nearest = np.abs(ours.q[:, np.newaxis] - groups[strong]).argmin(axis=0)
 
-    assert np.count_nonzero(strong) >= 6
+    assert np.count_nonzero(strong) >= 4
     assert ours.q[nearest] == pytest.approx(groups[strong], rel=1e-5)
     assert ours.intensity[nearest] == pytest.approx(theirs[strong], rel=0.02)
