@@ -34,6 +34,12 @@ class ServiceError(OperandoError):
     exit_code = 69
 
 
+class OutputError(OperandoError):
+    """A file that the user asked for cannot be written; caught by the command line."""
+
+    exit_code = 73
+
+
 class WireError(DataError):
     """A message on a socket is malformed, oversized or of another version; caught and counted by its receiver."""
 

@@ -54,7 +54,7 @@ def test_help_names_every_command() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "operando", "--help"], capture_output=True, text=True, timeout=60, check=True
     )
-    for command in ("demo", "run", "view", "replay", "calibrate", "check", "bench", "start"):
+    for command in ("demo", "run", "view", "figure", "export", "replay", "calibrate", "check", "bench", "start"):
         assert f" {command} " in result.stdout
 
 

@@ -1,0 +1,87 @@
+"""A map on matplotlib axes: in its declared colours, in millimetres, y upwards, with a scale bar; for figures and films."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewer.colormaps import coloured
+from viewer.scan_file import MapShown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Box = tuple[float, float, float, float]
+"""Left, right, bottom, top, mm."""
+
+MIN_PIXELS = 400
+"""A map is enlarged to at least so many picture elements, voxel by voxel: programs that smooth pictures then blur no voxel."""
+MARGIN_SHARE = 0.06
+BAR_SHARE = 0.3
+"""A scale bar is at most this part of a panel's width."""
+
+
+def draw_map(axes: "Axes", shown: MapShown, *, colormap: str, low: float, high: float) -> None:
+    """Draw a map into axes without ticks; a voxel without a value is left white."""
+    picture = coloured(shown.arrays["value"], low=low, high=high, colormap=colormap)
+    left, right, bottom, top = map_box(shown)
+    axes.imshow(enlarged(picture), extent=(left, right, bottom, top), origin="lower", interpolation="none")
+    axes.set_axis_off()
+
+
+def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat every voxel so often that the picture has :data:`MIN_PIXELS` along its longer edge."""
+    times = max(1, math.ceil(MIN_PIXELS / max(picture.shape[:2])))
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def map_box(shown: MapShown) -> Box:
+    """Give the edges of a map's voxels."""
+    message, half = shown.message, shown.message.pixel_mm / 2
+    n_rows, n_columns = shown.arrays["value"].shape
+    left, bottom = message.x_first_mm - half, message.y_first_mm - half
+    return left, left + n_columns * message.pixel_mm, bottom, bottom + n_rows * message.pixel_mm
+
+
+def filled_box(maps: list[MapShown]) -> Box:
+    """Give the square, the same for all maps, that holds every voxel with a value and a little margin."""
+    boxes = [box for shown in maps if (box := _box_of_values(shown)) is not None] or [map_box(shown) for shown in maps]
+    left, right = min(box[0] for box in boxes), max(box[1] for box in boxes)
+    bottom, top = min(box[2] for box in boxes), max(box[3] for box in boxes)
+    half = (1 + 2 * MARGIN_SHARE) * max(right - left, top - bottom) / 2
+    x, y = (left + right) / 2, (bottom + top) / 2
+    return x - half, x + half, y - half, y + half
+
+
+def draw_scale_bar(axes: "Axes", box: Box, *, points: float, ink: str) -> float:
+    """Draw a bar of round length below the lower left corner of a box, with its length below it; give its length, mm."""
+    left, right, bottom, top = box
+    length_mm = round_length(BAR_SHARE * (right - left))
+    y = bottom - 0.03 * (top - bottom)
+    axes.plot([left, left + length_mm], [y, y], color=ink, linewidth=points / 4, solid_capstyle="butt", clip_on=False)
+    words, middle = f"{length_mm:g} mm", (left + length_mm / 2, y)
+    below: dict[str, Any] = {"xytext": (0, -2), "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate(words, middle, fontsize=points, color=ink, ha="center", va="top", **below)
+    return length_mm
+
+
+def round_length(longest: float) -> float:
+    """Give the largest of 1, 2, 5 times a power of ten that is not longer."""
+    power = 10.0 ** math.floor(math.log10(longest))
+    return max(step * power for step in (1, 2, 5) if step * power <= longest)
+
+
+def _box_of_values(shown: MapShown) -> Box | None:
+    is_number = np.isfinite(shown.arrays["value"])
+    if not is_number.any():
+        return None
+    left, _, bottom, _ = map_box(shown)
+    pixel_mm = shown.message.pixel_mm
+    rows, columns = np.flatnonzero(is_number.any(axis=1)), np.flatnonzero(is_number.any(axis=0))
+    return (
+        left + columns[0] * pixel_mm,
+        left + (columns[-1] + 1) * pixel_mm,
+        bottom + rows[0] * pixel_mm,
+        bottom + (rows[-1] + 1) * pixel_mm,
+    )
