@@ -158,6 +158,17 @@ def test_a_late_image_is_added_to_the_line_that_was_written(rig: Rig) -> None:
     assert [written.n_received for written in rig.told(LineWritten)] == [4, 5]
 
 
+def test_an_image_that_comes_again_after_its_line_was_written_is_a_duplicate_and_nothing_else(rig: Rig) -> None:
+    messages = stream(1, first=0)
+    hear_lines(rig, 1, first=0)
+    rig.receive(*messages)
+    rig.pass_s(0.1)
+    rig.receive(*messages[1:-1])
+    status = rig.status
+    assert (status.frames_received, status.frames_duplicated, status.frames_unannounced) == (5, 5, 0)
+    assert len(rig.told(LineWritten)) == 1
+
+
 def test_images_that_nobody_announces_are_bounded_in_memory_and_kept_on_disk(rig: Rig, tmp_path: Path) -> None:
     n = HELD_CAPACITY + 10
     for k in range(n):

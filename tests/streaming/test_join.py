@@ -228,12 +228,13 @@ def test_an_attempt_without_any_trigger_leaves_its_ids_to_the_next() -> None:
 
 
 def test_positions_of_the_wrong_number_are_not_guessed_but_computed() -> None:
-    bench = Bench()
-    bench.take(announced(0, 0), *(measured(k) for k in range(5)), flown(0, n_points=N_POINTS - 1))
-    (line,) = bench.write()
-    assert line.has_wrong_positions
-    assert line.to_line(Q).positions_source == "computed"
-    np.testing.assert_allclose(line.to_line(Q).positions_mm, [-1.0, -0.5, 0.0, 0.5, 1.0])
+    for number, sense in ((0, 1), (1, -1)):
+        bench = Bench()
+        bench.take(announced(number, 0), *(measured(k) for k in range(5)), flown(number, n_points=N_POINTS - 1))
+        (line,) = bench.write()
+        assert line.has_wrong_positions
+        assert line.to_line(Q).positions_source == "computed"
+        np.testing.assert_allclose(line.to_line(Q).positions_mm, sense * np.array([-1.0, -0.5, 0.0, 0.5, 1.0]))
 
 
 def test_interleaved_series_do_not_mix() -> None:
