@@ -182,6 +182,30 @@ class FramePreview(Message):
     n_saturated: Count
 
 
+class FrameGeometry(Message):
+    """Where the pixels of frame previews are. Array ``q``: (rows, columns) of a preview, float32, 1/angstrom."""
+
+    kind: Literal["frame_geometry"] = "frame_geometry"
+    binning: Annotated[int, Field(ge=1)]
+    geometry_sha256: Text = ""
+    time_s: Finite
+
+
+class CakePreview(Message):
+    """A detector frame over azimuth and q. Array ``cake``: (azimuth, q), float32, photons per pixel; NaN where no pixel is."""
+
+    kind: Literal["cake_preview"] = "cake_preview"
+    time_s: Finite
+    series: Count
+    image_id: Count
+    eta_first_deg: Finite
+    """Centre of the first bin of azimuth, counted from the detector's rows towards its columns."""
+    eta_step_deg: Annotated[float, Field(gt=0)]
+    q_first: Finite
+    """Centre of the first bin, 1/angstrom."""
+    q_step: Annotated[float, Field(gt=0)]
+
+
 class LineWritten(Message):
     """A line file is on disk, complete as far as it will ever be."""
 
@@ -209,6 +233,8 @@ class MapPublished(Message):
 
     kind: Literal["map_published"] = "map_published"
     run: Name
+    tomogram: Count = 0
+    """Which tomogram of the run, counted from 0."""
     name: Name
     """Machine name, for instance ``x_lithium``."""
     label: Name
@@ -222,6 +248,8 @@ class MapPublished(Message):
     """Which estimator made it, for instance ``live: phase amounts``."""
     reasons: dict[int, str]
     """What the codes in ``reason`` mean."""
+    empty_reasons: list[int] = []
+    """Codes of voxels where there is nothing to know, such as outside the sample; any other code but 0 marks a hole."""
     n_lines: Count
     n_lines_expected: Count
     revision: Count
@@ -240,6 +268,7 @@ class SinogramPublished(Message):
 
     kind: Literal["sinogram_published"] = "sinogram_published"
     run: Name
+    tomogram: Count = 0
     name: Name
     label: Name
     unit: Annotated[str, Field(max_length=40)]
@@ -258,6 +287,7 @@ class PatternPublished(Message):
 
     kind: Literal["pattern_published"] = "pattern_published"
     run: Name
+    tomogram: Count = 0
     name: Name
     label: Name
     unit: Annotated[str, Field(max_length=40)]
@@ -271,6 +301,7 @@ class ScanProgress(Message):
 
     kind: Literal["scan_progress"] = "scan_progress"
     run: Name
+    tomogram: Count = 0
     state: Literal["waiting", "scanning", "finished", "aborted", "failed"]
     lines_done: Count
     lines_expected: Count
@@ -281,6 +312,99 @@ class ScanProgress(Message):
     seconds_left: Finite | None
     archive: Annotated[str, Field(max_length=4096)] = ""
     time_s: Finite
+
+
+# --- questions and commands: asked of one process, answered once -------------------------------------------------------
+
+
+class ServicesOffered(Message):
+    """Where questions are answered and commands are taken; empty where nobody does."""
+
+    kind: Literal["services_offered"] = "services_offered"
+    questions: Annotated[str, Field(max_length=200)] = ""
+    commands: Annotated[str, Field(max_length=200)] = ""
+    time_s: Finite
+
+
+class RegionAsked(Message):
+    """A question for the mean pattern of some voxels of a tomogram, and for what the fit makes of it."""
+
+    kind: Literal["region_asked"] = "region_asked"
+    run: Name
+    tomogram: Count = 0
+    x_mm: Annotated[list[Finite], Field(min_length=1, max_length=20_000)]
+    """Centres of the voxels, as many as in ``y_mm``."""
+    y_mm: Annotated[list[Finite], Field(min_length=1, max_length=20_000)]
+
+
+class PhaseShare(BaseModel):
+    """What a fit says of one phase."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    label: Name
+    amount: Finite
+    """Mass density, in a unit common to all phases of a tomogram."""
+    amount_sigma: Finite
+    percent: Finite | None
+    """Of the mass of all phases; None where there is no mass."""
+    percent_sigma: Finite | None
+
+
+class RegionAnswered(Message):
+    """The mean pattern of a region and its fit.
+
+    Arrays, float32: ``q`` (n,) 1/angstrom; ``intensity``, ``sigma``, ``fit``, ``background`` (n,); ``phases`` (n_phases, n),
+    what each phase adds to the fit, in the order of :attr:`phases`.
+    """
+
+    kind: Literal["region_answered"] = "region_answered"
+    run: Name
+    tomogram: Count = 0
+    estimator: Name
+    unit: Annotated[str, Field(max_length=40)]
+    n_voxels: Count
+    n_lines: Count
+    n_lines_expected: Count
+    phases: Annotated[list[PhaseShare], Field(max_length=100)]
+    reflections: dict[str, list[Finite]]
+    x_lithium: Finite | None
+    x_lithium_sigma: Finite | None
+    misfit_percent: Finite | None
+    """Weighted profile residual Rwp; None where nothing is measured."""
+    time_s: Finite
+
+
+Action = Literal["status", "pause_after_line", "pause_now", "resume", "abort"]
+
+
+class CommandGiven(Message):
+    """A wish of a person for the running scan; ``status`` wishes to know only."""
+
+    kind: Literal["command_given"] = "command_given"
+    action: Action
+    origin: Annotated[str, Field(max_length=200)] = ""
+
+
+class CommandAnswered(Message):
+    """Whether a command was taken, and what could be commanded now."""
+
+    kind: Literal["command_answered"] = "command_answered"
+    accepted: bool
+    text: Text
+    """What will happen, or why not."""
+    state: Literal["starting", "running", "pausing", "paused", "ending", "idle"]
+    refusals: dict[str, str]
+    """Why an action would be refused now; an action that is not named would be taken."""
+    time_s: Finite
+
+
+class Refused(Message):
+    """A question or command that cannot be answered, and why."""
+
+    kind: Literal["refused"] = "refused"
+    text: Text
 
 
 AnyMessage = Annotated[
@@ -294,11 +418,19 @@ AnyMessage = Annotated[
     | Notice
     | StreamStatus
     | FramePreview
+    | FrameGeometry
+    | CakePreview
     | LineWritten
     | MapPublished
     | SinogramPublished
     | PatternPublished
-    | ScanProgress,
+    | ScanProgress
+    | ServicesOffered
+    | RegionAsked
+    | RegionAnswered
+    | CommandGiven
+    | CommandAnswered
+    | Refused,
     Field(discriminator="kind"),
 ]
 

@@ -195,7 +195,7 @@ class Analysis:
         self._run, self._tomogram = run, None
         self._state = RunState(clock=self._clock)
         self._shown_state = ""
-        self._store.append(run)
+        self._store.append(run, key=f"run/{run.run}")
 
     def _hear_of_run(self, run: str, message: Message) -> None:
         if self._run is None or run != self._run.run:

@@ -22,7 +22,7 @@ from operando.messages import RunStarted
 from operando.profile import Profile
 from streaming.channels import PatternModel
 from streaming.line_file import replace_file
-from streaming.maps import ESTIMATOR, REASONS, Map
+from streaming.maps import EMPTY_REASONS, ESTIMATOR, REASONS, Map
 from streaming.record import LineRecord
 from streaming.tomogram import Result
 
@@ -97,6 +97,7 @@ def _write_run(entry: Any, run: RunStarted, result: Result, state: str) -> None:
     if result.records:
         entry["end_time"] = _iso(max(record.end_s for record in result.records))
     entry["metadata"] = json.dumps(run.metadata)
+    entry["announced"] = run.model_dump_json()
     entry["geometry_sha256"] = result.records[0].geometry_sha256 if result.records else run.geometry_sha256
     _put(entry, "run_started", run.time_s, "s")
     _put(entry, "n_lines", len(result.records), "")
@@ -128,6 +129,7 @@ def _write_map(entry: Any, one: Map, result: Result) -> None:
     _put(group, "value_errors", one.sigma, one.unit)
     reason = _put(group, "reason", one.reason, "")
     reason.attrs["meaning"] = json.dumps(REASONS)
+    reason.attrs["empty"] = EMPTY_REASONS
 
 
 def _write_axes(group: Any, result: Result) -> None:

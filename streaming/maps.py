@@ -25,6 +25,8 @@ REASONS = {
     UNCERTAIN: "within the noise",
 }
 """What the codes in a map's ``reason`` mean."""
+EMPTY_REASONS = [OUTSIDE]
+"""Codes that mean that there is nothing to know, rather than that it is not known."""
 
 _LEAST_LINES = 3
 """Lines that must have seen a voxel: two leave only their crossing streaks."""

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from operando.bus import Store
 from operando.messages import CellReading, MapPublished, PatternPublished, RunStarted, ScanProgress, SinogramPublished
 from streaming.channels import PatternModel
-from streaming.maps import ESTIMATOR, REASONS
+from streaming.maps import EMPTY_REASONS, ESTIMATOR, REASONS
 from streaming.tomogram import Result
 
 
@@ -34,6 +34,7 @@ def publish_result(
             colormap=one.colormap,
             estimator=ESTIMATOR,
             reasons=REASONS,
+            empty_reasons=EMPTY_REASONS,
             n_lines=len(result.records),
             n_lines_expected=len(run.angles_deg),
             revision=revision,

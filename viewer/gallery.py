@@ -25,7 +25,7 @@ class Gallery(QWidget):
     """Tiles of the maps, and below them what lies under the mouse."""
 
     name = "maps"
-    topics: tuple[Topic, ...] = ("maps",)
+    topics: tuple[Topic, ...] = ("maps", "scan")
     chosen = Signal(list)
     """Machine names of the maps that the user has selected."""
 
@@ -55,12 +55,12 @@ class Gallery(QWidget):
 
     def show_session(self, session: Session) -> None:
         """Draw the tiles whose maps have changed; the first map is chosen until the user chooses."""
-        maps = session.tomogram.maps
+        maps = session.shown.maps
         for name, shown in maps.items():
             if self._drawn.get(name) is not shown:
                 self._draw(name, shown)
         for name, item in self._items.items():
-            item.setHidden(name not in maps)
+            item.setHidden(name not in session.stacks)
         if self._items and not self._list.selectedItems():
             next(iter(self._items.values())).setSelected(True)
 

@@ -1,13 +1,13 @@
 """The bar over everything: is it live, which run, how far, how is the cell, what became of the frames, what went wrong."""
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.freshness import Freshness
 from viewer.mailbox import Link
 from viewer.session import Session, Topic
-from viewer.style import BLUE, FAINT, INK, LEVEL_COLOUR, NOTICE_COLOUR, RED, font
-from viewer.words import Words, cell_words, frames_words, notice_words, progress_words, run_words
+from viewer.style import AMBER, BLUE, FAINT, INK, LEVEL_COLOUR, NOTICE_COLOUR, RED, font
+from viewer.words import Words, cell_words, following_words, frames_words, notice_words, progress_words, run_words
 
 N_NOTICES = 3
 
@@ -47,7 +47,9 @@ class Header(QFrame):
     """The bar's chips, the pill of freshness and the newest notices."""
 
     name = "header"
-    topics: tuple[Topic, ...] = ("run", "progress", "cell", "status", "maps", "notices")
+    topics: tuple[Topic, ...] = ("run", "progress", "cell", "status", "maps", "notices", "scan")
+    follow_asked = Signal()
+    """The user wants to see the newest scan again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +61,13 @@ class Header(QFrame):
         self._pill.setFont(font(11, bold=True))
         self._pill.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._pill.setWordWrap(True)
-        self._pill.setFixedSize(210, 46)
+        self._pill.setFixedSize(210, 40)
+        self._badge = QPushButton()
+        self._badge.setFont(font(9, bold=True))
+        self._badge.setFlat(True)
+        self._badge.setFixedSize(210, 22)
+        self._badge.setCursor(Qt.CursorShape.PointingHandCursor)
+        self._badge.clicked.connect(self.follow_asked.emit)
         self._freshness: Freshness | None = None
         self.chips = {caption: Chip(caption) for caption in ("run", "scan", "cell", "detector")}
         self._bar = QProgressBar()
@@ -81,7 +89,11 @@ class Header(QFrame):
         layout.setContentsMargins(12, 4, 12, 4)
         layout.setSpacing(14)
         self.chips["scan"].layout().addWidget(self._bar)
-        layout.addWidget(self._pill)
+        left = QVBoxLayout()
+        left.setSpacing(2)
+        left.addWidget(self._pill)
+        left.addWidget(self._badge)
+        layout.addLayout(left)
         layout.addWidget(self.chips["run"])
         layout.addWidget(self.chips["scan"])
         layout.addWidget(self.chips["cell"])
@@ -92,6 +104,11 @@ class Header(QFrame):
     def pill(self) -> Freshness | None:
         """What the pill says."""
         return self._freshness
+
+    @property
+    def badge(self) -> str:
+        """Whether the newest scan is followed, in words."""
+        return str(self._badge.text())
 
     @property
     def notices(self) -> str:
@@ -113,9 +130,18 @@ class Header(QFrame):
         self.chips["scan"].say(progress_words(session))
         self.chips["cell"].say(cell_words(session))
         self.chips["detector"].say(frames_words(session))
+        self._show_following(session)
         progress = session.tomogram.progress
         self._bar.setMaximum(max(progress.lines_expected, 1) if progress else 1)
         self._bar.setValue(progress.lines_done if progress else 0)
+
+    def _show_following(self, session: Session) -> None:
+        words, is_following = following_words(session), session.timeline.is_following
+        if words.main != self._badge.text():
+            self._badge.setText(words.main)
+            self._badge.setToolTip(words.small)
+            look = f"color: {FAINT}; background: transparent" if is_following else f"color: white; background: {AMBER}"
+            self._badge.setStyleSheet(f"QPushButton {{ {look}; border: 0; border-radius: 8px }}")
 
     def show_notices(self, session: Session, link: Link | None) -> None:
         """Write what went wrong: faults of this window first, then refused messages, then the newest notices."""

@@ -55,7 +55,7 @@ class SinogramPanel(_ImagePanel):
     """The sinogram filling up, with the rotation centre."""
 
     name = "sinogram"
-    topics: tuple[Topic, ...] = ("sinogram",)
+    topics: tuple[Topic, ...] = ("sinogram", "scan")
 
     def __init__(self) -> None:
         super().__init__(left="angle (°)", bottom="position (mm)")
@@ -65,12 +65,12 @@ class SinogramPanel(_ImagePanel):
         self._centre.hide()
 
     def show_session(self, session: Session) -> None:
-        """Draw the first sinogram of the run."""
-        shown = next(iter(session.tomogram.sinograms.values()), None)
+        """Draw the first sinogram of the scan that is shown."""
+        shown = next(iter(session.shown.sinograms.values()), None)
         self._image.setVisible(shown is not None)
         self._centre.setVisible(shown is not None and shown.message.centre_mm is not None)
         if shown is None:
-            self._say("nothing measured")
+            self._say("nothing measured" if session.timeline.is_following else "no longer at hand: see this scan's archive")
             return
         message = shown.message
         even = even_sinogram(shown.arrays["sinogram"], message.angles_deg)
@@ -124,7 +124,7 @@ class PatternPanel(_PlotPanel):
     """The mean pattern, its fit, their difference, and a row of ticks for each phase."""
 
     name = "pattern"
-    topics: tuple[Topic, ...] = ("pattern",)
+    topics: tuple[Topic, ...] = ("pattern", "scan")
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,8 +146,8 @@ class PatternPanel(_PlotPanel):
         self._ticks: dict[str, pg.PlotDataItem] = {}
 
     def show_session(self, session: Session) -> None:
-        """Draw the first pattern of the run."""
-        shown = next(iter(session.tomogram.patterns.values()), None)
+        """Draw the first pattern of the scan that is shown."""
+        shown = next(iter(session.shown.patterns.values()), None)
         if shown is None:
             for curve in (self._measured, self._fit, self._difference, *self._ticks.values()):
                 curve.setData([], [])

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from operando.bus import Entry
 from operando.bus.entry import first_complaint
 from operando.errors import DataError, MissingInputError
-from operando.messages import CellReading, MapPublished, Message, PatternPublished, ScanProgress, SinogramPublished
+from operando.messages import CellReading, MapPublished, Message, PatternPublished, RunStarted, ScanProgress, SinogramPublished
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -49,6 +49,8 @@ def entries_from_archive(path: Path) -> list[Entry]:
 
 def _contents(entry: Any) -> Iterator[tuple[Message, Arrays]]:
     run = _text(entry["run"])
+    if "announced" in entry:
+        yield RunStarted.model_validate_json(_text(entry["announced"])), {}
     readings = list(_readings(entry["cell"])) if "cell" in entry else []
     for reading in readings:
         yield reading, {}
@@ -77,6 +79,7 @@ def _map(name: str, entry: Any, *, run: str, cell: CellReading | None, end_s: fl
         colormap=_text(group.attrs["colormap"]),
         estimator=_text(group.attrs.get("estimator", "unknown")),
         reasons=json.loads(_text(group["reason"].attrs.get("meaning", "{}"))) if "reason" in group else {},
+        empty_reasons=[int(code) for code in group["reason"].attrs.get("empty", [])] if "reason" in group else [],
         n_lines=int(entry["n_lines"][()]),
         n_lines_expected=int(entry["n_lines_expected"][()]),
         revision=1,

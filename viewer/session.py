@@ -1,22 +1,23 @@
 """What is known of the experiment at this moment, from messages alone: the model behind every panel.
 
-It receives entries of the results feed, live or read from a file, and gives the newest state and a counter of changes for
-each topic. It knows no phase, no colour and no window; what does not fit is refused, counted and explained, never raised.
+It receives entries of the results feed, live or read from a file, and gives the scans of the beamtime with the newest of
+everything, and a counter of changes for each topic. It knows no phase, no colour and no window; what does not fit is refused,
+counted and explained, never raised.
 """
 
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from operando.bus import Entry
 from operando.errors import DataError
 from operando.messages import (
+    CakePreview,
     CellReading,
+    FrameGeometry,
     FramePreview,
     MapPublished,
     Message,
@@ -24,38 +25,33 @@ from operando.messages import (
     PatternPublished,
     RunStarted,
     ScanProgress,
+    ServicesOffered,
     SinogramPublished,
     StreamStatus,
 )
+from viewer.checks import (
+    Shown,
+    checked_cake,
+    checked_frame,
+    checked_geometry,
+    checked_map,
+    checked_pattern,
+    checked_sinogram,
+)
 from viewer.readings import Readings
+from viewer.scan import Scan
+from viewer.stacks import CAPACITY, Stack, grid_of
+from viewer.timeline import Timeline
 
-Topic = Literal["maps", "sinogram", "pattern", "frame", "cell", "status", "progress", "notices", "run"]
-RUN_TOPICS: tuple[Topic, ...] = ("maps", "sinogram", "pattern", "progress", "run")
-TOPICS: tuple[Topic, ...] = (*RUN_TOPICS, "frame", "cell", "status", "notices")
-M = TypeVar("M", bound=Message)
+Topic = Literal["maps", "sinogram", "pattern", "frame", "cake", "cell", "status", "progress", "notices", "run", "scan"]
+RUN_TOPICS: tuple[Topic, ...] = ("maps", "sinogram", "pattern", "progress", "run", "scan")
+TOPICS: tuple[Topic, ...] = (*RUN_TOPICS, "frame", "cake", "cell", "status", "notices")
 N_NOTICES = 50
+N_SINOGRAMS = 64
+"""Scans whose sinogram is kept: it is for watching, and large; the archive has them all."""
 ENDED = frozenset({"finished", "aborted", "failed"})
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown(Generic[M]):
-    """A message with its arrays, checked to fit each other."""
-
-    message: M
-    arrays: Mapping[str, NDArray[Any]]
-
-
-@dataclass(slots=True, kw_only=True)
-class RunState:
-    """Everything that belongs to one run and is forgotten when the next begins."""
-
-    run: str | None = None
-    started: RunStarted | None = None
-    maps: dict[str, Shown[MapPublished]] = field(default_factory=dict)
-    """Newest of each name, in the order in which the names first came."""
-    sinograms: dict[str, Shown[SinogramPublished]] = field(default_factory=dict)
-    patterns: dict[str, Shown[PatternPublished]] = field(default_factory=dict)
-    progress: ScanProgress | None = None
+__all__ = ["Session", "Shown", "Topic"]
 
 
 class Session:
@@ -65,23 +61,32 @@ class Session:
     ----------
     clock
         Seconds since the epoch, of the same clock as the messages' times.
+    capacity
+        Scans that are kept; of more, the oldest quarter is forgotten.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, capacity: int = CAPACITY) -> None:
         self._clock = clock
+        self._capacity = capacity
         self.n_refused = 0
         self.complaint = ""
         self.changes: Counter[Topic] = Counter()
         """Counts the changes of each topic: a panel draws again when its topic's count has moved."""
-        self._earlier_runs: set[str] = set()
         self._forget()
 
     def _forget(self) -> None:
-        self.tomogram = RunState()
+        self.scans: list[Scan] = []
+        """Oldest first; the last one is the newest, growing or finished."""
+        self.stacks: dict[str, Stack] = {}
+        """History of each map; slot k is that of ``scans[k]``."""
+        self.timeline = Timeline()
         self.readings = Readings()
         self.cell: CellReading | None = None
         self.frame: Shown[FramePreview] | None = None
+        self.geometry: Shown[FrameGeometry] | None = None
+        self.cake: Shown[CakePreview] | None = None
         self.status: StreamStatus | None = None
+        self.services: ServicesOffered | None = None
         self.notices: deque[Notice] = deque(maxlen=N_NOTICES)
         self.data_s: float | None = None
         """When the newest thing that was measured was measured, seconds since the epoch."""
@@ -89,7 +94,6 @@ class Session:
     def void(self) -> None:
         """Forget everything: the source numbers its entries anew and will tell all that it knows again."""
         self._forget()
-        self._earlier_runs.clear()
         self.changes.update(TOPICS)
 
     def apply(self, entry: Entry) -> None:
@@ -97,13 +101,27 @@ class Session:
         try:
             self._take(entry.message, entry.arrays)
         except DataError as wrong:
-            self.n_refused += 1
-            self.complaint = str(wrong)
-            self.changes["notices"] += 1
+            self.refuse(str(wrong))
+
+    def refuse(self, complaint: str) -> None:
+        """Count something that does not fit, and remember why."""
+        self.n_refused += 1
+        self.complaint = complaint
+        self.changes["notices"] += 1
+
+    @property
+    def tomogram(self) -> Scan:
+        """The newest scan; an empty one before the first."""
+        return self.scans[-1] if self.scans else Scan()
+
+    @property
+    def shown(self) -> Scan:
+        """The scan that the slider stands on; an empty one before the first."""
+        return self.scans[self.timeline.index] if self.scans else Scan()
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has come to its end, good or bad."""
+        """Whether the newest scan has come to its end, good or bad."""
         progress = self.tomogram.progress
         return progress is not None and progress.state in ENDED
 
@@ -117,59 +135,93 @@ class Session:
         """Seconds since the cycler took the newest reading; None before the first."""
         return None if self.cell is None else max(self.cell.age_s, self._clock() - self.cell.time_s)
 
-    def voxel_text(self, name: str, *, x_mm: float, y_mm: float) -> str:
-        """Write what a map says at a place: value, uncertainty and unit, or why there is none; empty outside the map."""
-        shown = self.tomogram.maps.get(name)
-        if shown is None:
-            return ""
-        message, value = shown.message, shown.arrays["value"]
-        row, column = (
-            round((y_mm - message.y_first_mm) / message.pixel_mm),
-            round((x_mm - message.x_first_mm) / message.pixel_mm),
-        )
-        if not (0 <= row < value.shape[0] and 0 <= column < value.shape[1]):
-            return ""
-        place = f"{message.label} at x {x_mm:.2f} mm, y {y_mm:.2f} mm"
-        if not np.isfinite(value[row, column]):
-            code = int(shown.arrays["reason"][row, column]) if "reason" in shown.arrays else 0
-            return f"{place}: none ({message.reasons.get(code, f'reason {code}')})"
-        sigma = shown.arrays["sigma"][row, column] if "sigma" in shown.arrays else np.nan
-        doubt = f" ± {sigma:.2g}" if np.isfinite(sigma) else ""
-        return f"{place}: {value[row, column]:.3g}{doubt} {message.unit}".rstrip()
+    def show(self, index: int) -> None:
+        """Show a scan because the user wants it; anything but the newest stops the following."""
+        if self.timeline.take(index):
+            self.changes["scan"] += 1
+
+    def follow(self) -> None:
+        """Show the newest scan, and follow from now on."""
+        if self.timeline.resume():
+            self.changes["scan"] += 1
+
+    def scan_at(self, time_s: float) -> int | None:
+        """Give the scan whose middle is nearest to a time; None without scans."""
+        middles = [(abs(scan.middle_s - time_s), k) for k, scan in enumerate(self.scans) if scan.middle_s is not None]
+        return min(middles)[1] if middles else None
 
     def _take(self, message: Message, arrays: Mapping[str, NDArray[Any]]) -> None:
         match message:
-            case MapPublished() if self._is_current(message.run):
-                self.tomogram.maps[message.name] = _checked_map(message, arrays)
-                self._measured(message.data_time_s)
-                self.changes["maps"] += 1
-            case SinogramPublished() if self._is_current(message.run):
-                self.tomogram.sinograms[message.name] = _checked_sinogram(message, arrays)
+            case MapPublished():
+                self._take_map(checked_map(message, arrays))
+            case SinogramPublished():
+                shown = checked_sinogram(message, arrays)
+                self._scan(message.run, message.tomogram).sinograms[message.name] = shown
                 self.changes["sinogram"] += 1
-            case PatternPublished() if self._is_current(message.run):
-                self.tomogram.patterns[message.name] = _checked_pattern(message, arrays)
+            case PatternPublished():
+                self._scan(message.run, message.tomogram).patterns[message.name] = checked_pattern(message, arrays)
                 self.changes["pattern"] += 1
-            case ScanProgress() if self._is_current(message.run):
-                self.tomogram.progress = message
+            case ScanProgress():
+                self._scan(message.run, message.tomogram).progress = message
                 self.changes["progress"] += 1
-            case RunStarted() if self._is_current(message.run):
-                self.tomogram.started = message
-                self.changes["run"] += 1
+            case RunStarted():
+                self._take_run(message)
             case FramePreview():
-                self.frame = _checked_frame(message, arrays)
+                self.frame = checked_frame(message, arrays)
                 self._measured(message.time_s)
                 self.changes["frame"] += 1
+            case FrameGeometry():
+                self.geometry = checked_geometry(message, arrays)
+                self.changes["frame"] += 1
+            case CakePreview():
+                self.cake = checked_cake(message, arrays)
+                self.changes["cake"] += 1
             case StreamStatus():
                 self._take_status(message)
             case CellReading():
-                self.cell = message
+                if self.cell is None or message.time_s >= self.cell.time_s:
+                    self.cell = message
                 self.readings.add(message)
                 self.changes["cell"] += 1
+            case ServicesOffered():
+                self.services = message
+                self.changes["status"] += 1
             case Notice():
                 self.notices.append(message)
                 self.changes["notices"] += 1
             case _:
-                pass  # A kind that is not for the eye, or a late word about an earlier run.
+                pass  # A kind that is not for the eye.
+
+    def _take_run(self, started: RunStarted) -> None:
+        self._scan(started.run, 0)
+        for scan in self.scans:
+            if scan.run == started.run:
+                scan.started = started
+        self.changes["run"] += 1
+
+    def _take_map(self, shown: Shown[MapPublished]) -> None:
+        message = shown.message
+        scan = self._scan(message.run, message.tomogram)
+        grid = grid_of(message, shown.arrays["value"])
+        stack = self.stacks.get(message.name)
+        if stack is None or stack.grid != grid:
+            if stack is not None:
+                self._say_other_grid(message)
+            stack = self.stacks[message.name] = Stack(grid, capacity=self._capacity)
+            self._forget_oldest(len(self.scans) - stack.capacity)
+            stack.grow(len(self.scans))
+        kept = stack.put(self.scans.index(scan), shown.arrays)
+        scan.maps[message.name] = Shown(message=message, arrays=kept)
+        self._measured(message.data_time_s)
+        self.changes["maps"] += 1
+
+    def _say_other_grid(self, message: MapPublished) -> None:
+        """Let the earlier scans of a map go whose voxels lie elsewhere: they cannot stand behind one slider."""
+        for scan in self.scans:
+            scan.maps.pop(message.name, None)
+        text = f"{message.label} has another grid now: its earlier scans can be opened from their archives"
+        self.notices.append(Notice(level="info", origin="view", text=text, time_s=message.time_s))
+        self.changes["notices"] += 1
 
     def _take_status(self, status: StreamStatus) -> None:
         # A status is always fresh; only a count that grew says that a frame came.
@@ -178,61 +230,35 @@ class Session:
         self.status = status
         self.changes["status"] += 1
 
-    def _is_current(self, run: str) -> bool:
-        """Whether a message is about the newest run; the first word of a new run makes it the newest."""
-        if run in self._earlier_runs:
-            return False
-        if run != self.tomogram.run:
-            if self.tomogram.run is not None:
-                self._earlier_runs.add(self.tomogram.run)
-            self.tomogram = RunState(run=run)
-            self.changes.update(RUN_TOPICS)
-        return True
+    def _scan(self, run: str, tomogram: int) -> Scan:
+        """Give the scan of this name; its first word gives it the next place of the slider."""
+        for scan in reversed(self.scans):
+            if scan.run == run and scan.tomogram == tomogram:
+                return scan
+        capacity = min([self._capacity, *(stack.capacity for stack in self.stacks.values())])
+        if len(self.scans) >= capacity:
+            self._forget_oldest(max(1, capacity // 4))
+        started = next((scan.started for scan in self.scans if scan.run == run), None)
+        self.scans.append(Scan(run=run, tomogram=tomogram, started=started))
+        for stack in self.stacks.values():
+            stack.grow(len(self.scans))
+        for scan in self.scans[:-N_SINOGRAMS]:
+            scan.sinograms.clear()
+        self.timeline.grow(len(self.scans))
+        self.changes.update(RUN_TOPICS)
+        return self.scans[-1]
+
+    def _forget_oldest(self, n: int) -> None:
+        if n <= 0:
+            return
+        del self.scans[:n]
+        for name, stack in self.stacks.items():
+            stack.forget(n)
+            for k, scan in enumerate(self.scans):
+                if name in scan.maps:
+                    shown = scan.maps[name]
+                    scan.maps[name] = Shown(message=shown.message, arrays=stack.views(k, shown.arrays))
+        self.timeline.forget(n)
 
     def _measured(self, time_s: float) -> None:
         self.data_s = time_s if self.data_s is None else max(self.data_s, time_s)
-
-
-def _array(message: Message, arrays: Mapping[str, NDArray[Any]], name: str, *, n_dim: int) -> NDArray[Any]:
-    found = arrays.get(name)
-    if found is None:
-        raise DataError(f"a {type(message).__name__} came without its array {name!r}: the sender is at fault")
-    if found.ndim != n_dim or found.size == 0:
-        raise DataError(f"array {name!r} of a {type(message).__name__} has shape {found.shape}, expected {n_dim} axes")
-    return found
-
-
-def _checked_map(message: MapPublished, arrays: Mapping[str, NDArray[Any]]) -> Shown[MapPublished]:
-    value = _array(message, arrays, "value", n_dim=2)
-    for name in ("sigma", "reason"):
-        if name in arrays and arrays[name].shape != value.shape:
-            raise DataError(f"map {message.name!r} has shape {value.shape}, its {name} {arrays[name].shape}: they must agree")
-    if message.low >= message.high:
-        raise DataError(f"map {message.name!r} declares the range {message.low} to {message.high}: it must be ascending")
-    return Shown(message=message, arrays=dict(arrays))
-
-
-def _checked_sinogram(message: SinogramPublished, arrays: Mapping[str, NDArray[Any]]) -> Shown[SinogramPublished]:
-    sinogram = _array(message, arrays, "sinogram", n_dim=2)
-    if len(sinogram) != len(message.angles_deg):
-        raise DataError(f"sinogram {message.name!r} has {len(sinogram)} rows for {len(message.angles_deg)} angles")
-    if message.step_mm <= 0:
-        raise DataError(f"sinogram {message.name!r} has a step of {message.step_mm} mm: it must be positive")
-    return Shown(message=message, arrays=dict(arrays))
-
-
-def _checked_pattern(message: PatternPublished, arrays: Mapping[str, NDArray[Any]]) -> Shown[PatternPublished]:
-    q = _array(message, arrays, "q", n_dim=1)
-    for name in ("intensity", "fit"):
-        if name == "intensity" or name in arrays:
-            curve = _array(message, arrays, name, n_dim=1)
-            if curve.shape != q.shape:
-                raise DataError(f"pattern {message.name!r} has {q.size} q values and {curve.size} of {name}")
-    return Shown(message=message, arrays=dict(arrays))
-
-
-def _checked_frame(message: FramePreview, arrays: Mapping[str, NDArray[Any]]) -> Shown[FramePreview]:
-    image = _array(message, arrays, "image", n_dim=2)
-    if not np.issubdtype(image.dtype, np.unsignedinteger):
-        raise DataError(f"the preview of image {message.image_id} is {image.dtype}, expected unsigned counts")
-    return Shown(message=message, arrays=dict(arrays))

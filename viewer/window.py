@@ -21,7 +21,7 @@ from viewer.mailbox import Receiver
 from viewer.panels import FramePanel, Panel, PatternPanel, SinogramPanel
 from viewer.session import Session, Topic
 from viewer.strip import StripChart
-from viewer.words import map_words
+from viewer.words import scan_words, voxel_text
 
 if TYPE_CHECKING:
     import napari
@@ -68,8 +68,13 @@ class Monitor(QObject):
         self.sinogram, self.frame, self.pattern = SinogramPanel(), FramePanel(), PatternPanel()
         self.panels: list[Panel] = [self.header, self.gallery, self.strip, self.sinogram, self.frame, self.pattern]
         self._window = self._lay_out()
-        self.gallery.chosen.connect(self.layers.choose)
+        self.gallery.chosen.connect(lambda names: self.layers.choose(names, self.session))
+        self.strip.chosen.connect(self._on_time)
+        self.header.follow_asked.connect(self.follow)
+        viewer.dims.events.current_step.connect(self._on_step)
         viewer.mouse_move_callbacks.append(self._on_mouse)
+        for key, act in self._keys().items():
+            viewer.bind_key(key, act, overwrite=True)
         self._window.installEventFilter(self)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.tick)
@@ -79,6 +84,10 @@ class Monitor(QObject):
         """Take up entries that did not come through the receiver."""
         for entry in entries:
             self.session.apply(entry)
+
+    def follow(self) -> None:
+        """Show the newest scan, and go on to each that comes."""
+        self.session.follow()
 
     def tick(self) -> None:
         """Bring the window up to date: called by the timer."""
@@ -105,6 +114,10 @@ class Monitor(QObject):
         self.is_closed = True
         self._timer.stop()
         self._window.removeEventFilter(self)
+        self.viewer.dims.events.current_step.disconnect(self._on_step)
+        for key in self._keys():
+            self.viewer.bind_key(key, None, overwrite=True)
+        self.layers.close()
         if self._on_mouse in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_mouse)
         if self.receiver is not None:
@@ -146,7 +159,7 @@ class Monitor(QObject):
             if post.is_void:
                 self.session.void()
             self.feed(post.entries)
-        if self._has_changed("map", ("maps", "sinogram", "pattern")):
+        if self._has_changed("map", ("maps", "sinogram", "pattern", "scan")) or self.layers.is_stale:
             self._contained("map", self._sync_maps)
         self._fit_if_due()
         if self._clock() - self._drawn_s >= PLOT_S:
@@ -164,9 +177,7 @@ class Monitor(QObject):
         if is_first:
             self.viewer.reset_view()
             self._fit_at_s = self.changed_s + SETTLE_S
-        messages = [shown.message for shown in self.session.tomogram.maps.values()]
-        newest = max(messages, key=lambda message: message.revision, default=None)
-        self.layers.set_text(map_words(newest) if newest is not None else "")
+        self.layers.set_text(scan_words(self.session))
 
     def _fit_if_due(self) -> None:
         if self._fit_at_s is not None and self._clock() >= self._fit_at_s:
@@ -193,7 +204,26 @@ class Monitor(QObject):
         else:
             self.header.note_fault(name, None)
 
+    def _keys(self) -> dict[str, Callable[["napari.Viewer"], None]]:
+        return {
+            "L": lambda _: self.follow(),
+            "Home": lambda _: self.follow(),
+            "[": lambda _: self.session.show(self.session.timeline.index - 1),
+            "]": lambda _: self.session.show(self.session.timeline.index + 1),
+        }
+
+    def _on_step(self, event: Any) -> None:
+        """Learn that the slider was moved; by whom, the layers know."""
+        axis = self.viewer.dims.ndim - 3
+        if axis >= 0 and not self.layers.is_moving and self.session.scans:
+            self.session.show(int(self.viewer.dims.current_step[axis]))
+
+    def _on_time(self, time_s: float) -> None:
+        index = self.session.scan_at(time_s)
+        if index is not None:
+            self.session.show(index)
+
     def _on_mouse(self, viewer: "napari.Viewer", event: Any) -> None:
-        names = [name for name in self.layers.names if self.layers.layer(name).visible]
-        texts = [self.session.voxel_text(name, x_mm=event.position[-1], y_mm=event.position[-2]) for name in names]
+        scan = self.session.shown
+        texts = [voxel_text(scan, name, x_mm=event.position[-1], y_mm=event.position[-2]) for name in self.layers.visible_names]
         self.gallery.read_out("\n".join(text for text in texts if text))

@@ -2,9 +2,13 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from operando.messages import MapPublished, Notice
 from viewer.freshness import duration
+from viewer.scan import Scan
 from viewer.session import Session
+from viewer.stacks import grid_of
 
 CELL_STALE_S = 10.0
 """A reading of the cell that is older is called old; the cycler or its bridge is silent then."""
@@ -66,8 +70,26 @@ def frames_words(session: Session) -> Words:
     return Words(f"{status.frames_received} frames   {status.frames_per_s:.0f}/s", " · ".join(small))
 
 
+def scan_words(session: Session) -> str:
+    """Say, for the corner of a map, which scan it is if there are several, how complete, and how the cell was meanwhile."""
+    newest = session.shown.newest
+    if newest is None:
+        return ""
+    n_scans = len(session.scans)
+    place = f"scan {session.timeline.index + 1} of {n_scans}\n" if n_scans > 1 else ""
+    return place + map_words(newest)
+
+
+def following_words(session: Session) -> Words:
+    """Say whether the newest scan is shown, and how many have begun since the slider was taken."""
+    timeline = session.timeline
+    if timeline.is_following:
+        return Words("following", "")
+    return Words(f"paused · {timeline.n_new} new", "L or Home follows again")
+
+
 def map_words(message: MapPublished) -> str:
-    """Say, for the corner of a map, how complete it is and how the cell was meanwhile."""
+    """Say how complete a map is and how the cell was meanwhile."""
     share = message.n_lines / message.n_lines_expected if message.n_lines_expected else 0.0
     parts = ["complete" if share >= 1 else f"partial {100 * share:.0f} %"]
     if message.cell is not None and message.cell.voltage_v is not None:
@@ -75,6 +97,22 @@ def map_words(message: MapPublished) -> str:
     if message.cell is not None and message.cell.charge_ah is not None:
         parts.append(f"{message.cell.charge_ah:.3f} Ah")
     return "   ".join(parts)
+
+
+def voxel_text(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> str:
+    """Write what a scan's map says at a place: value, uncertainty and unit, or why there is none; empty outside the map."""
+    shown = scan.maps.get(name)
+    voxel = None if shown is None else grid_of(shown.message, shown.arrays["value"]).voxel(x_mm=x_mm, y_mm=y_mm)
+    if shown is None or voxel is None:
+        return ""
+    message, value = shown.message, float(shown.arrays["value"][voxel])
+    place = f"{message.label} at x {x_mm:.2f} mm, y {y_mm:.2f} mm"
+    if not np.isfinite(value):
+        code = int(shown.arrays["reason"][voxel]) if "reason" in shown.arrays else 0
+        return f"{place}: none ({message.reasons.get(code, f'reason {code}')})"
+    sigma = float(shown.arrays["sigma"][voxel]) if "sigma" in shown.arrays else np.nan
+    doubt = f" ± {sigma:.2g}" if np.isfinite(sigma) else ""
+    return f"{place}: {value:.3g}{doubt} {message.unit}".rstrip()
 
 
 def notice_words(notice: Notice) -> str:

@@ -1,6 +1,7 @@
 """A screen, and a publisher that serves a phantom as the analysis would."""
 
 import contextlib
+import gc
 import os
 import tempfile
 import time
@@ -61,7 +62,7 @@ class Phantom:
         self.server.close()
 
     def start(self, n_lines: int = 48) -> None:
-        self.store.append(run_started(self.run, n_lines))
+        self.store.append(run_started(self.run, n_lines), key=f"run/{self.run}")
 
     def cell(self, time_s: float, voltage_v: float | None, current_a: float | None = 1.2) -> None:
         self.store.append(cell_reading(time_s, voltage_v, current_a))
@@ -82,11 +83,11 @@ class Phantom:
 
     def sinogram(self, share: float = 1.0) -> None:
         message, arrays = sinogram_published(self.run, share)
-        self.store.append(message, key="sinogram/nmc", arrays=arrays)
+        self.store.append(message, key=f"sinogram/{self.run}/nmc", arrays=arrays)
 
     def pattern(self) -> None:
         message, arrays = pattern_published(self.run)
-        self.store.append(message, key="pattern/mean", arrays=arrays)
+        self.store.append(message, key=f"pattern/{self.run}/mean", arrays=arrays)
 
     def notice(self, text: str, level: str = "warning") -> None:
         self.store.append(Notice(level=level, origin="reduce", text=text, time_s=time.time()))  # type: ignore[arg-type]
@@ -155,6 +156,7 @@ def map_published(
         "colormap": "viridis",
         "estimator": "live: phase amounts",
         "reasons": {1: "no electrode here", 2: "not measured yet"},
+        "empty_reasons": [1],
         "n_lines_expected": 48,
         "pixel_mm": PIXEL_MM,
         "x_first_mm": FIRST_MM,
@@ -293,3 +295,16 @@ def screen() -> Iterator[str]:
         except ServiceError as missing:
             pytest.fail(str(missing))
         yield os.environ["DISPLAY"]
+        delete_windows()
+
+
+def delete_windows() -> None:
+    """Delete what was closed while its screen is still there: Qt ends the process if it finds that out later."""
+    from qtpy.QtCore import QEvent
+    from qtpy.QtWidgets import QApplication
+
+    app = QApplication.instance()
+    for _ in range(3) if app is not None else ():
+        gc.collect()
+        app.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        app.processEvents()

@@ -13,6 +13,7 @@ from viewer.freshness import Level, freshness
 from viewer.plugin import get_reader, read_maps
 from viewer.replay import entries_from_archive
 from viewer.session import Session
+from viewer.words import voxel_text
 
 N = 21
 
@@ -74,7 +75,7 @@ def test_a_file_fills_the_session_as_the_feed_did(archive):
     assert session.tomogram.progress.frames_missing == 2
     assert session.tomogram.progress.attempts == 5
     assert freshness(session, None).level is Level.ENDED
-    assert "none (nothing of it here)" in session.voxel_text("x_lithium", x_mm=-1.0, y_mm=-1.0)
+    assert "none (nothing of it here)" in voxel_text(session.shown, "x_lithium", x_mm=-1.0, y_mm=-1.0)
 
 
 def test_every_kind_of_panel_finds_its_message_in_a_file(archive):

@@ -15,6 +15,7 @@ from viewer.freshness import Level, duration, freshness
 from viewer.mailbox import Link, Mailbox, Receiver
 from viewer.readings import Readings
 from viewer.session import Session
+from viewer.words import voxel_text
 
 
 def by_kind(entries: list[Entry], kind: type) -> list[Entry]:
@@ -44,7 +45,7 @@ def test_maps_stand_in_the_order_in_which_they_first_came(entries):
     assert session.n_refused == 0
 
 
-def test_a_new_run_forgets_the_maps_of_the_last_and_late_words_about_it_are_ignored(entries):
+def test_a_new_run_is_the_next_scan_and_late_words_about_the_last_stay_with_that(entries):
     session = session_of(entries)
     started = by_kind(entries, RunStarted)[0].message
     session.apply(Entry(number=9999, message=started.model_copy(update={"run": "run-0002"})))
@@ -52,6 +53,8 @@ def test_a_new_run_forgets_the_maps_of_the_last_and_late_words_about_it_are_igno
     assert not session.tomogram.maps
     session.apply(by_kind(entries, MapPublished)[0])
     assert not session.tomogram.maps
+    assert [len(scan.maps) for scan in session.scans] == [9, 0]
+    assert session.shown is session.tomogram
     assert len(session.readings) == 600
 
 
@@ -92,11 +95,11 @@ def test_the_value_under_the_cursor_is_the_one_at_that_place_with_y_upwards(entr
     row, column = np.argwhere(np.isfinite(value))[7]
     message = shown.message
     x_mm, y_mm = message.x_first_mm + column * message.pixel_mm, message.y_first_mm + row * message.pixel_mm
-    text = session.voxel_text("x_lithium", x_mm=x_mm + 0.01, y_mm=y_mm - 0.01)
+    text = voxel_text(session.shown, "x_lithium", x_mm=x_mm + 0.01, y_mm=y_mm - 0.01)
     assert f"{value[row, column]:.3g} ± 0.03" in text
-    assert "no electrode here" in session.voxel_text("x_lithium", x_mm=0.0, y_mm=0.0)
-    assert session.voxel_text("x_lithium", x_mm=99.0, y_mm=0.0) == ""
-    assert session.voxel_text("unknown", x_mm=0.0, y_mm=0.0) == ""
+    assert "no electrode here" in voxel_text(session.shown, "x_lithium", x_mm=0.0, y_mm=0.0)
+    assert voxel_text(session.shown, "x_lithium", x_mm=99.0, y_mm=0.0) == ""
+    assert voxel_text(session.shown, "unknown", x_mm=0.0, y_mm=0.0) == ""
 
 
 def test_a_source_that_stops_is_seen_within_two_seconds(entries):
