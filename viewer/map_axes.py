@@ -11,6 +11,7 @@ from viewer.scan_file import MapShown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 Box = tuple[float, float, float, float]
 """Left, right, bottom, top, mm."""
@@ -22,12 +23,12 @@ BAR_SHARE = 0.3
 """A scale bar is at most this part of a panel's width."""
 
 
-def draw_map(axes: "Axes", shown: MapShown, *, colormap: str, low: float, high: float) -> None:
-    """Draw a map into axes without ticks; a voxel without a value is left white."""
+def draw_map(axes: "Axes", shown: MapShown, *, colormap: str, low: float, high: float) -> "AxesImage":
+    """Draw a map into axes without ticks, and give its image; a voxel without a value is left white."""
     picture = coloured(shown.arrays["value"], low=low, high=high, colormap=colormap)
     left, right, bottom, top = map_box(shown)
-    axes.imshow(enlarged(picture), extent=(left, right, bottom, top), origin="lower", interpolation="none")
     axes.set_axis_off()
+    return axes.imshow(enlarged(picture), extent=(left, right, bottom, top), origin="lower", interpolation="none")
 
 
 def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -24,6 +24,9 @@ def view(
     snapshot: Annotated[
         Path | None, typer.Option(help="Write a picture of the window when the run has ended, and end.")
     ] = None,
+    movie: Annotated[
+        Path | None, typer.Option(help="Write a film (.mp4) of the maps of FILE as they grew line by line; wants no screen.")
+    ] = None,
     leashed: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Show maps and cell state: live from ADDRESS (default: this machine), or from an archive FILE.
@@ -38,6 +41,13 @@ def view(
     if not is_address and not Path(source).is_file():
         raise MissingInputError(f"no file {source}: give a scan.nxs, or an address such as {Addresses().results}")
 
+    if movie is not None:
+        if is_address:
+            raise MissingInputError("a film is made of a file: give the scan.nxs of a run")
+        _film(Path(source), movie)
+        if snapshot is None:
+            return
+
     def work(ready: object, stop: threading.Event) -> None:
         show(
             source if is_address else None,
@@ -48,3 +58,12 @@ def view(
         )
 
     run_until_stopped(work, leashed=leashed)
+
+
+def _film(file: Path, movie: Path) -> None:
+    from operando.cli.growth import growth_of
+    from viewer.movie import write_movie
+
+    growth = growth_of(file)
+    n_frames = write_movie(movie, growth.steps, readings=growth.readings)
+    typer.echo(f"{movie}: {n_frames} frames")
