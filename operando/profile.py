@@ -1,12 +1,12 @@
 """A beamline and an experiment as data: ``profiles/<name>/profile.toml`` read once into a frozen model.
 
 Nothing else reads the file. Unknown keys are refused, and every complaint names the key. Paths inside a profile are relative
-to its folder.
+to its folder. A profile may say ``extends = "NAME"``: its keys then stand over those of the other, table by table.
 """
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -302,16 +302,47 @@ def read_profile(name_or_path: str) -> Profile:
         If it is not TOML, or a key is unknown, missing or wrong; the sentence names the key.
     """
     path = find_profile(name_or_path)
+    values = _read_values(path)
+    try:
+        return Profile.model_validate({**values, "folder": path.parent.resolve()})
+    except ValidationError as wrong:
+        raise ProfileError(f"{path}: {_complaints(wrong)}") from wrong
+
+
+def _read_values(path: Path, *, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read the keys of a file over those of the profile that it extends, whose paths become absolute."""
+    if path in extended_by:
+        raise ProfileError(f"{path}: extends: these profiles extend each other in a circle; end it")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         raise ProfileError(f"{path} is not TOML: {wrong}") from wrong
     if "folder" in values:
         raise ProfileError(f"{path}: folder: unknown key; remove it")
-    try:
-        return Profile.model_validate({**values, "folder": path.parent.resolve()})
-    except ValidationError as wrong:
-        raise ProfileError(f"{path}: {_complaints(wrong)}") from wrong
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    base_path = find_profile(str(base))
+    inherited = _read_values(base_path, extended_by=(*extended_by, path))
+    return _overlaid(_with_absolute_paths(inherited, base_path.parent), values)
+
+
+def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Give tables merged key by key; anything else above replaces what is below."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(below.get(key), dict)
+        merged[key] = _overlaid(below[key], value) if both else value
+    return merged
+
+
+def _with_absolute_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    geometry = {
+        key: str((folder / value).resolve()) if key in ("poni", "mask") else value
+        for key, value in values.get("geometry", {}).items()
+    }
+    phases = [{**phase, "cif": str((folder / phase["cif"]).resolve())} for phase in values.get("phases", []) if "cif" in phase]
+    return {**values, **({"geometry": geometry} if geometry else {}), **({"phases": phases} if phases else {})}
 
 
 def write_profile(profile: Profile, path: Path) -> None:

@@ -16,6 +16,7 @@ RHOMBOHEDRAL = ((0, 0, 0), (2 * THIRD, THIRD, THIRD), (THIRD, 2 * THIRD, 2 * THI
 """Obverse setting of a rhombohedral lattice on hexagonal axes."""
 NMC_LITHIUM_Y = 0.5
 NMC_OXYGEN_Z = 0.2620
+BORON_X = 0.1993
 
 
 def cubic(element: str, *, a_angstrom: float, b_iso: float, lattice: tuple[tuple[float, float, float], ...]) -> Structure:
@@ -102,6 +103,28 @@ CRYSTALS: dict[str, Structure] = {
     ),
 }
 
+CRYSTALS["lab6"] = Structure(
+    # SRM 660c.
+    a_angstrom=4.156826,
+    c_angstrom=4.156826,
+    is_hexagonal=False,
+    sites=(
+        Site(occupants={"La": 1.0}, b_iso=0.35, positions=((0, 0, 0),)),
+        Site(
+            occupants={"B": 1.0},
+            b_iso=0.35,
+            positions=(
+                (BORON_X, 0.5, 0.5),
+                (1 - BORON_X, 0.5, 0.5),
+                (0.5, BORON_X, 0.5),
+                (0.5, 1 - BORON_X, 0.5),
+                (0.5, 0.5, BORON_X),
+                (0.5, 0.5, 1 - BORON_X),
+            ),
+        ),
+    ),
+)
+
 WIDTHS_DEG: dict[str, float] = {
     "fe": 0.044,
     "cu": 0.046,
@@ -113,6 +136,7 @@ WIDTHS_DEG: dict[str, float] = {
     "lic12": 0.061,
     "lic6": 0.061,
     "ceo2": 0.036,
+    "lab6": 0.036,
 }
 """Full width at half maximum of a reflection in two theta: beam, pixel and crystallite size together."""
 

@@ -4,10 +4,13 @@ Wires slice, projector, cross-sections and detector; holds no physics of its own
 ``make_frame_source``, ``pixel_mask`` and ``write_truth``.
 """
 
+import importlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import structlog
@@ -21,7 +24,7 @@ from acquisition.twin.optics import Optics, make_blemishes, make_camera, make_op
 from acquisition.twin.render import Canvas, draw_frame, expected_frame
 from acquisition.twin.scene import make_scene
 from acquisition.twin.slice import SampleHistory, Slice
-from acquisition.twin.standard import make_standard
+from acquisition.twin.standard import make_pins, make_standard
 from acquisition.twin.truth import FlownLine, Truth, Unchanging
 from acquisition.twin.truth import write_truth as write_truth_file
 from operando.errors import ProfileError
@@ -42,22 +45,28 @@ SAMPLES: dict[str, Callable[[str, int], Slice]] = {
     "jelly-roll-a": lambda name, seed: make_jelly_roll(name, draw_winding(seed=seed + 1000)),
     "jelly-roll-b": lambda name, seed: make_jelly_roll(name, draw_winding(seed=seed), is_lithium_mirrored=True),
     "ceo2": lambda name, seed: make_standard(name, material="ceo2"),
+    "lab6": lambda name, seed: make_standard(name, material="lab6"),
+    "pins": lambda name, seed: make_pins(name),
 }
-"""What profile.twin.sample may name; each is made from its name and the twin's seed."""
+"""What profile.twin.sample may name and never changes; each is made from its name and the twin's seed."""
+PUBLISHED = ("aaa-pristine", "aaa-charged-c2", "aaa-charged-c20", "aaa-discharged-c2", "aaa-discharged-c20")
+"""Cells of a published study, at rest: :mod:`acquisition.twin.published`."""
+WORKING = ("aaa-cell", "18650-cell", "18650-cell-aged", "small-cell", "half-cell", "particle")
+"""Cells whose lithium moves as their history says: :mod:`acquisition.twin.cell`."""
 
 
 class SampleFrames:
     """Frames of a sample; one object serves any number of threads, since nothing in it changes but the log of lines."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, *, out: Path | None = None) -> None:
         twin = twin_of(profile)
         self._effects, self._seed, self._scan = twin.effects, twin.seed, profile.scan
-        self._history = make_history(profile)
+        self._history = make_history(profile, out=out)
         self._log = LineLog()
         # While a gate is open the axis moves on by the part of a step that the exposure is of a period.
         self._beam_mm = profile.scan.step_mm * profile.scan.exposure_s / (profile.scan.exposure_s + profile.detector.readout_s)
         self._optics = make_optics(profile)
-        sample = self._history.slice_at(0.0)
+        sample = self._history.slice_at(time.time())
         self._scene = make_scene(
             sample,
             self._optics.canvas.grid,
@@ -111,7 +120,7 @@ class SampleFrames:
 
     def _look(self, pulse: Pulse | None) -> tuple[Beam, float, NDArray[np.float64]]:
         if pulse is None:
-            beam, dose, sample = self._beam(0.0, 0.0), 1.0, self._history.slice_at(0.0)
+            beam, dose, sample = self._beam(0.0, 0.0), 1.0, self._history.slice_at(time.time())
         else:
             beam = self._beam(true_s_mm(pulse, centre_mm=self._scan.centre_mm, effects=self._effects), pulse.angle_deg)
             dose = max(0.0, pulse.beam) * pulse.exposure_s / self._scan.exposure_s
@@ -153,37 +162,51 @@ class LineLog:
             return list(self._lines)
 
 
-def make_frame_source(profile: Profile) -> SampleFrames:
-    """Make what the profile's detector sees of the profile's sample.
+def make_frame_source(profile: Profile, *, out: Path | None = None) -> SampleFrames:
+    """Make what the profile's detector sees of the profile's sample; ``out`` is the run folder, whose clock a cell follows.
 
     Raises
     ------
     ProfileError
         If the profile has no twin, or names a sample, a detector or a geometry that does not exist or does not fit.
     """
-    source = SampleFrames(profile)
+    source = SampleFrames(profile, out=out)
     logger.info("sample ready", sample=twin_of(profile).sample, seed=twin_of(profile).seed)
     return source
 
 
 def make_sample(profile: Profile) -> Slice:
-    """Make the slice that the profile's twin names: the same name and seed give the same slice."""
+    """Make the slice that the profile's twin names: the same name and seed give the same slice.
+
+    Raises
+    ------
+    ProfileError
+        If there is none of that name that does not change with time.
+    """
     twin = twin_of(profile)
+    if twin.sample in PUBLISHED:
+        published = importlib.import_module("acquisition.twin.published")
+        return cast("Slice", published.make_published(twin.sample, seed=twin.seed))
     if twin.sample not in SAMPLES:
-        raise ProfileError(f"twin.sample: found {twin.sample!r}, wanted one of {', '.join(SAMPLES)}")
+        raise ProfileError(f"twin.sample: found {twin.sample!r}, wanted one of {', '.join((*SAMPLES, *PUBLISHED, *WORKING))}")
     return SAMPLES[twin.sample](twin.sample, twin.seed)
 
 
-def make_history(profile: Profile) -> SampleHistory:
-    """Make the sample that the profile's twin names, over time."""
-    return Unchanging(sample=make_sample(profile))
+def make_history(profile: Profile, *, out: Path | None = None) -> SampleHistory:
+    """Make the sample that the profile's twin names, over time; one that works follows the clock of the run folder ``out``."""
+    name = twin_of(profile).sample
+    if name in SAMPLES or name in PUBLISHED:
+        return Unchanging(sample=make_sample(profile))
+    # Here: a sample that does not change must not need the solver of one that does.
+    working = importlib.import_module("acquisition.twin.working")
+    return cast("SampleHistory", working.open_working_sample(profile, out=out))
 
 
 def write_truth(profile: Profile, path: Path) -> None:
-    """Write the sample that the profile's twin shows at first; see ``docs/twin.md`` for the layout."""
+    """Write the truth of a sample that does not change; see ``docs/twin.md`` for the layout."""
     twin = twin_of(profile)
     truth = Truth(
-        history=make_history(profile),
+        history=Unchanging(sample=make_sample(profile)),
         seed=twin.seed,
         wavelength_angstrom=make_camera(profile).wavelength_angstrom,
         follows_lithium=twin.effects.lattice,

@@ -1,5 +1,6 @@
 """The truth file: what the sample really was, in HDF5, for whoever compares. The layout is described in ``docs/twin.md``."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def read_lattices(path: Path, *, state: int = 0) -> dict[str, NDArray[np.float32
 
 def _states(truth: Truth) -> list[tuple[float, Slice]]:
     """Give every different sample that the lines met, with the time of the first one that did."""
-    times_s = [time_s for line in truth.lines for time_s in (line.start_s, line.end_s)] or [0.0]
+    times_s = [time_s for line in truth.lines for time_s in (line.start_s, line.end_s)] or [time.time()]
     states: list[tuple[float, Slice]] = []
     for time_s in sorted(times_s):
         sample = truth.history.slice_at(time_s)

@@ -25,6 +25,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the run; an earlier demo there is replaced.")] = Path("runs/demo"),
     profile: Annotated[str, typer.Option(help="A profile with a simulated beamline.")] = "demo",
     sample: Annotated[str | None, typer.Option(help="Another simulated sample, for instance jelly-roll-b.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="A simulated experiment, for instance aaa-charged-c2.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="The scenario at its true size: hours, not minutes.")] = False,
 ) -> None:
     """Show the lithium in a simulated working cell, live, in about three minutes.
 
@@ -33,7 +35,8 @@ def demo(
     monitor.png.
     """
     started = time.monotonic()
-    chosen = _with_sample(on_free_ports(read_profile(profile)), sample)
+    name = profile if scenario is None else scenario
+    chosen = _with_sample(on_free_ports(read_profile(f"{name}/full" if full else name)), sample)
     if chosen.twin is None:
         raise ServiceError(f"profile {chosen.name!r} has no simulated beamline: use operando run")
     _forget_earlier_demo(out)

@@ -62,3 +62,30 @@ def test_a_wrong_key_is_named(changed: Callable[[str, str], str], old: str, new:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(MissingInputError, match=r"no profile 'dmeo'.*demo"):
         find_profile("dmeo")
+
+
+def test_a_profile_stands_over_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "profile.toml").write_text('extends = "demo"\nname = "mine"\n[scan]\nn_lines = 7\n')
+    mine, demo = read_profile(str(tmp_path)), read_profile("demo")
+
+    assert (mine.name, mine.scan.n_lines) == ("mine", 7)
+    assert mine.scan.step_mm == demo.scan.step_mm
+    assert mine.path(mine.geometry.poni) == demo.path(demo.geometry.poni)
+    assert [mine.path(phase.cif) for phase in mine.phases] == [demo.path(phase.cif) for phase in demo.phases]
+
+
+def test_profiles_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / one).mkdir()
+        (tmp_path / one / "profile.toml").write_text(f'extends = "{tmp_path / other}"\n')
+    with pytest.raises(ProfileError, match="circle"):
+        read_profile(str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("path", sorted(profiles_folder().glob("*/full/profile.toml")), ids=lambda path: path.parts[-3])
+def test_every_scenario_has_its_true_size(path: Path) -> None:
+    scaled, full = read_profile(str(path.parent.parent)), read_profile(str(path))
+
+    assert scaled.twin is not None
+    assert full.scan != scaled.scan or full.cell != scaled.cell
+    assert full.name == scaled.name

@@ -138,8 +138,8 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         n_columns=profile.detector.n_columns,
     )
 
-    source = sample.make_frame_source(profile)
-    sample.write_truth(profile, out / "truth.h5")
+    source = sample.make_frame_source(profile, out=out)
+    source.write_truth(out / "truth.h5")
     head = head_of_profile(profile, pixel_mask=sample.pixel_mask(profile))
     with SimplonServer(
         head=head,
