@@ -5,11 +5,12 @@ aluminium, cathode coating, separator. Electrodes (0.27 mm) are resolved at 0.1 
 foils and separators are thinner than a voxel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.twin.cell.spiral import Layer, Spiral, lay_out, normals
 from acquisition.twin.phases import CRYSTALS
 from acquisition.twin.slice import Slice, grams_per_c6, graphite_phases
 
@@ -21,19 +22,18 @@ SUBDIVISION = 4
 
 OUTER_RADIUS_MM = 2.3
 INNER_RADIUS_MM = 2.15
-ROLL_RADIUS_MM = 2.10
 CORE_RADIUS_MM = 0.35
-LAYERS_MM = (
-    ("anode", 0.13),
-    ("cu", 0.012),
-    ("anode", 0.13),
-    ("separator", 0.025),
-    ("cathode", 0.13),
-    ("al", 0.02),
-    ("cathode", 0.13),
-    ("separator", 0.025),
+SPIRAL = Spiral(
+    outer_mm=OUTER_RADIUS_MM,
+    inner_mm=INNER_RADIUS_MM,
+    roll_mm=2.10,
+    core_mm=CORE_RADIUS_MM,
+    anode_mm=0.13,
+    cathode_mm=0.13,
+    cu_mm=0.012,
+    al_mm=0.02,
+    separator_mm=0.025,
 )
-PITCH_MM = sum(thickness for _, thickness in LAYERS_MM)
 
 NMC_G_CM3 = 3.0
 CARBON_G_CM3 = 1.45
@@ -83,7 +83,7 @@ def make_jelly_roll(name: str, winding: Winding, *, is_lithium_mirrored: bool = 
     n = round(EXTENT_MM / VOXEL_MM)
     fine = (np.arange(n * SUBDIVISION) - (n * SUBDIVISION - 1) / 2) * VOXEL_MM / SUBDIVISION
     x_mm, y_mm = np.meshgrid(fine, fine)
-    layer = find_layers(x_mm, y_mm, start=winding.start)
+    layer = lay_out(replace(SPIRAL, start_rad=winding.start), x_mm, y_mm).code
     lithium = lithium_field(-x_mm if is_lithium_mirrored else x_mm, y_mm, winding)
     coating = 1 + 0.04 * np.sin(2 * np.arctan2(y_mm, x_mm) + winding.ripple[1])
     densities = _densities(layer, lithium=lithium, coating=coating)
@@ -91,27 +91,9 @@ def make_jelly_roll(name: str, winding: Winding, *, is_lithium_mirrored: bool = 
     for index, material in enumerate(MATERIALS):
         if material in densities:
             density[..., index] = densities[material].reshape(n, SUBDIVISION, n, SUBDIVISION).mean(axis=(1, 3))
-    return Slice(name=name, materials=MATERIALS, density_g_cm3=density, voxel_mm=VOXEL_MM)
-
-
-def find_layers(x_mm: Field, y_mm: Field, *, start: float) -> NDArray[np.str_]:
-    """Name the layer at each point: a material of :data:`LAYERS_MM`, ``fe``, ``electrolyte`` or ``nothing``."""
-    radius = np.hypot(x_mm, y_mm)
-    turn_part = np.mod(np.arctan2(y_mm, x_mm) - start, 2 * np.pi) / (2 * np.pi)
-    # On the spiral r = core + pitch (turn + part of the turn), the stack repeats with every turn.
-    height = radius - CORE_RADIUS_MM - PITCH_MM * turn_part
-    turn = np.floor(height / PITCH_MM)
-    wound = turn + turn_part
-    last = (ROLL_RADIUS_MM - CORE_RADIUS_MM) / PITCH_MM - 1
-    is_roll = (wound >= 0) & (turn >= 0) & (wound <= last)
-    borders = np.cumsum([thickness for _, thickness in LAYERS_MM])
-    names = np.array([layer for layer, _ in LAYERS_MM])
-    index = np.minimum(np.searchsorted(borders, height - turn * PITCH_MM, side="right"), len(names) - 1)
-    layer = np.where(is_roll, names[index], "electrolyte")
-    layer[radius < CORE_RADIUS_MM] = "nothing"
-    layer[radius >= INNER_RADIUS_MM] = "fe"
-    layer[radius >= OUTER_RADIUS_MM] = "nothing"
-    return layer
+    axis = (np.arange(n) - (n - 1) / 2) * VOXEL_MM
+    normal = normals(SPIRAL, *np.meshgrid(axis, axis)).astype(np.float32)
+    return Slice(name=name, materials=MATERIALS, density_g_cm3=density, voxel_mm=VOXEL_MM, normal_rad=normal)
 
 
 def lithium_field(x_mm: Field, y_mm: Field, winding: Winding) -> Field:
@@ -124,15 +106,18 @@ def lithium_field(x_mm: Field, y_mm: Field, winding: Winding) -> Field:
     return np.clip(winding.x_bulk - at_can - at_core - at_tab + ripple, 0.02, 0.98)
 
 
-def _densities(layer: NDArray[np.str_], *, lithium: Field, coating: Field) -> dict[str, Field]:
-    anode, cathode, separator = (layer == name for name in ("anode", "cathode", "separator"))
+def _densities(layer: NDArray[np.int8], *, lithium: Field, coating: Field) -> dict[str, Field]:
+    anode = (layer == Layer.ANODE_IN) | (layer == Layer.ANODE_OUT)
+    cathode = (layer == Layer.CATHODE_IN) | (layer == Layer.CATHODE_OUT)
+    separator = layer == Layer.SEPARATOR
     moles_c6 = CARBON_G_CM3 / grams_per_c6("graphite") * coating * anode
     phases = {name: part * moles_c6 * grams_per_c6(name) for name, part in graphite_phases(lithium).items()}
-    metals = {name: CRYSTALS[name].density_g_cm3 * (layer == name) for name in ("fe", "cu", "al")}
+    metals = {name: CRYSTALS[name].density_g_cm3 * (layer == Layer[name.upper()]) for name in ("fe", "cu", "al")}
     return {
         **metals,
         **phases,
         "nmc": NMC_G_CM3 * coating * cathode,
         "polymer": POLYMER_G_CM3 * separator,
-        "electrolyte": PORE_ELECTROLYTE_G_CM3 * (anode | cathode | separator) + ELECTROLYTE_G_CM3 * (layer == "electrolyte"),
+        "electrolyte": PORE_ELECTROLYTE_G_CM3 * (anode | cathode | separator)
+        + ELECTROLYTE_G_CM3 * (layer == Layer.ELECTROLYTE),
     }

@@ -80,3 +80,21 @@ def graphite_phases(x: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     lic6 = np.clip(2 * x - 1, 0, 1)
     graphite = np.clip(1 - 2 * x, 0, 1)
     return {"graphite": graphite, "lic12": 1 - lic6 - graphite, "lic6": lic6}
+
+
+STAGES = ("graphite", "lic30", "lic12", "lic6")
+"""Stages of graphite that fill one after the other; between two of them both are there, as the lever rule says."""
+
+
+def graphite_stages(x: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Give the part of the C6 units in each stage at lithium content ``x``: with LiC30 between graphite and LiC12."""
+    contents = np.array([LITHIUM_X[stage] for stage in STAGES])
+    corners = np.eye(len(STAGES))
+    return {stage: np.interp(x, contents, corner) for stage, corner in zip(STAGES, corners, strict=True)}
+
+
+def grams_per_cathode_unit(phase: str) -> float:
+    """Give the mass of an oxide that holds one mole of formula units, two oxygen atoms in each, g/mol."""
+    contents = CRYSTALS[phase].contents
+    grams = sum(count * float(xraydb.atomic_mass(element)) for element, count in contents.items())
+    return grams * 2 / contents["O"]

@@ -82,7 +82,7 @@ def _write(history: CellHistory, path: Path) -> None:
     columns["step"] = np.array([names.index(step) for step in history.step])
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two processes may simulate the same cell at the same time: each writes its own file, and the last one stands.
-    unfinished = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part.npz")
+    unfinished = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.npz")
     np.savez_compressed(unfinished, **columns)
     unfinished.replace(path)
 

@@ -1,5 +1,6 @@
 """Histories of simulated cells, each computed once for all tests."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from acquisition.twin.cell.shelf import history_of
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the histories that these tests keep."""
-    return tmp_path_factory.mktemp("cells")
+    # One for all processes of a test run: what one has simulated, the others read.
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cells"
 
 
 @pytest.fixture(scope="session")
 def history(shelf: Path) -> Callable[[str], CellHistory]:
     """Give a history by name."""
-    pytest.importorskip("pybamm", reason="simulating a cell needs operando-xrdct[battery]")
     return lambda name: history_of(name, folder=shelf)

@@ -9,6 +9,7 @@ import pytest
 from acquisition.twin.cell import shelf as shelf_module
 from acquisition.twin.cell.history import CellHistory
 from acquisition.twin.cell.shelf import history_of
+from acquisition.twin.cell.solver import load_pybamm
 
 QUIET = """
 import os, sys
@@ -24,17 +25,6 @@ simulate_cell("rest", SMALL, Protocol(stages=(rest(60),)))
 print(type(pybamm.telemetry._posthog).__name__, pybamm.telemetry._posthog.disabled, pybamm.config.check_opt_out(), calls)
 """
 
-LATE = """
-import os
-os.environ["PYBAMM_DISABLE_TELEMETRY"] = "true"
-import pybamm
-os.environ.pop("PYBAMM_DISABLE_TELEMETRY")
-pybamm.telemetry._posthog.disabled = False
-from acquisition.twin.cell.solver import load_pybamm
-load_pybamm()
-print(pybamm.telemetry._posthog.disabled, pybamm.config.check_opt_out())
-"""
-
 
 def printed_by(program: str, *, home: Path) -> str:
     environment = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "PATH": "", "NUMBA_CACHE_DIR": str(home)}
@@ -46,20 +36,24 @@ def printed_by(program: str, *, home: Path) -> str:
 
 
 def test_nothing_is_sent_or_asked_when_a_cell_is_simulated(tmp_path: Path) -> None:
-    pytest.importorskip("pybamm")
     assert printed_by(QUIET, home=tmp_path) == "MockTelemetry True True []"
     assert not list(tmp_path.rglob("config.yml"))
 
 
-def test_telemetry_is_switched_off_where_pybamm_was_imported_before(tmp_path: Path) -> None:
-    pytest.importorskip("pybamm")
-    assert printed_by(LATE, home=tmp_path) == "True True"
+def test_telemetry_is_switched_off_where_pybamm_was_imported_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    pybamm = load_pybamm()
+    monkeypatch.delenv("PYBAMM_DISABLE_TELEMETRY", raising=False)
+    pybamm.telemetry._posthog.disabled = False
+    load_pybamm()
+
+    assert pybamm.telemetry._posthog.disabled
+    assert pybamm.config.check_opt_out()
 
 
-def test_kept_history_is_the_one_that_was_simulated(history: Callable[[str], CellHistory], shelf: Path) -> None:
-    first = history("particle")
-    modified = {path: path.stat().st_mtime_ns for path in shelf.glob("particle-*.npz")}
-    second = history_of("particle", folder=shelf)
+def test_kept_history_is_the_one_that_was_simulated(tmp_path: Path) -> None:
+    first = history_of("particle", folder=tmp_path)
+    modified = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    second = history_of("particle", folder=tmp_path)
 
     assert len(modified) == 1
     assert all(path.stat().st_mtime_ns == time for path, time in modified.items())

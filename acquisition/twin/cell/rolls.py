@@ -1,0 +1,112 @@
+"""The wound cells: the size of each make, and how uneven it is."""
+
+from dataclasses import dataclass
+
+from acquisition.twin.cell.makes import AAA, CELL_18650, CELL_18650_AGED, SMALL, CellMake
+from acquisition.twin.cell.spiral import Spiral, Tab
+
+UM = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollMake:
+    """A wound cell: its electrochemistry, its sizes, and how uneven it is."""
+
+    cell: CellMake
+    spiral: Spiral
+    extent_mm: float
+    voxel_mm: float
+    lag_can: float = 0.6
+    lag_core: float = 0.6
+    lag_tab: float = 0.8
+    """How far a place there is behind the mean, in units of what the mean changed in the last hour."""
+    lag_reach_mm: float = 0.5
+    """Distance over which a lag dies away from can and core."""
+    loading: float = 0.03
+    """Amplitude of a gentle wave of the coatings' density around the roll."""
+    n_spots: int = 12
+    """Places where much of the cathode is the inactive, secondary oxide."""
+    spot_mm: float = 0.12
+    """Radius (one sigma) of such a place."""
+    spot_part: float = 0.35
+    """Part of the cathode that is inactive in the middle of one."""
+
+
+AAA_ROLL = RollMake(
+    cell=AAA,
+    spiral=Spiral(
+        outer_mm=5.085,
+        inner_mm=4.835,
+        roll_mm=4.75,
+        core_mm=0.50,
+        anode_mm=AAA.anode_um * UM,
+        cathode_mm=AAA.cathode_um * UM,
+        cu_mm=12 * UM,
+        al_mm=16 * UM,
+        separator_mm=14 * UM,
+        bare_turns=1.0,
+        ends_bare=True,
+        al_tab=Tab(turn=5.7, width_mm=3.0),
+        cu_tab=Tab(turn=10.9, width_mm=3.0),
+    ),
+    extent_mm=10.4,
+    voxel_mm=0.02,
+    n_spots=24,
+)
+
+
+def _roll_18650(cell: CellMake) -> RollMake:
+    return RollMake(
+        cell=cell,
+        spiral=Spiral(
+            outer_mm=9.0,
+            inner_mm=8.75,
+            roll_mm=8.65,
+            core_mm=1.5,
+            anode_mm=cell.anode_um * UM,
+            cathode_mm=cell.cathode_um * UM,
+            cu_mm=12 * UM,
+            al_mm=16 * UM,
+            separator_mm=14 * UM,
+            bare_turns=1.0,
+            ends_bare=True,
+            al_tab=Tab(turn=9.3, width_mm=4.0),
+            cu_tab=Tab(turn=19.7, width_mm=4.0),
+        ),
+        extent_mm=18.4,
+        voxel_mm=0.04,
+        lag_reach_mm=0.8,
+        n_spots=30,
+        spot_mm=0.2,
+    )
+
+
+SMALL_ROLL = RollMake(
+    cell=SMALL,
+    spiral=Spiral(
+        outer_mm=2.3,
+        inner_mm=2.15,
+        roll_mm=2.10,
+        core_mm=0.35,
+        anode_mm=SMALL.anode_um * UM,
+        cathode_mm=SMALL.cathode_um * UM,
+        cu_mm=12 * UM,
+        al_mm=20 * UM,
+        separator_mm=25 * UM,
+        bare_turns=0.4,
+        ends_bare=True,
+        al_tab=Tab(turn=1.0, width_mm=0.8),
+    ),
+    extent_mm=4.8,
+    voxel_mm=0.02,
+    lag_reach_mm=0.35,
+    n_spots=5,
+    spot_mm=0.08,
+)
+
+ROLLS: dict[str, RollMake] = {
+    "aaa": AAA_ROLL,
+    "18650": _roll_18650(CELL_18650),
+    "18650-aged": _roll_18650(CELL_18650_AGED),
+    "small": SMALL_ROLL,
+}

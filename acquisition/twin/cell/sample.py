@@ -1,0 +1,122 @@
+"""The sample of a working cell: the slice as it is at any time, from the history and the clock that the cell's voltage has."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from acquisition.cell.clock import FollowedClock
+from acquisition.twin.cell.history import CellHistory
+from acquisition.twin.cell.makes import HALF_CELL, PARTICLE, CellMake, ParticleMake
+from acquisition.twin.cell.plain import FlatCell, Particle, StatefulSample
+from acquisition.twin.cell.protocols import find_history
+from acquisition.twin.cell.roll import Roll
+from acquisition.twin.cell.rolls import ROLLS
+from acquisition.twin.cell.shelf import history_of
+from acquisition.twin.cell.spread import behind, piece_starts
+from acquisition.twin.slice import Slice
+from operando.errors import ProfileError
+from operando.profile import Profile
+
+PREFIX = "pybamm:"
+
+Make = CellMake | ParticleMake
+
+
+def _wound(name: str) -> tuple[Make, Callable[[CellHistory, int], StatefulSample]]:
+    return ROLLS[name].cell, lambda history, seed: Roll(ROLLS[name], history, seed=seed)
+
+
+CELL_SAMPLES: dict[str, tuple[Make, Callable[[CellHistory, int], StatefulSample]]] = {
+    "aaa-cell": _wound("aaa"),
+    "18650-cell": _wound("18650"),
+    "18650-cell-aged": _wound("18650-aged"),
+    "small-cell": _wound("small"),
+    "half-cell": (HALF_CELL, lambda history, seed: FlatCell(HALF_CELL, history)),
+    "particle": (PARTICLE, lambda history, seed: Particle(PARTICLE)),
+}
+"""What ``twin.sample`` may name besides samples that never change: the make of cell that it is, and how it is made."""
+
+
+class Clock(Protocol):
+    """Tells where in its history the cell is; asked by one thread at a time."""
+
+    def recorded_s(self, time_s: float) -> float:
+        """Give seconds since the history began at a time, Unix epoch."""
+        ...
+
+
+class CellSample:
+    """A sample that follows a history; safe to share by threads."""
+
+    def __init__(self, name: str, sample: StatefulSample, history: CellHistory, clock: Clock) -> None:
+        self.history = history
+        """What the cell lives through."""
+        self._name, self._sample, self._clock = name, sample, clock
+        self._x_behind = behind(history.time_s, history.x.mean(axis=1)) if history.x.size else np.zeros(len(history.time_s))
+        self._y_behind = behind(history.time_s, history.y.mean(axis=1))
+        self._starts = piece_starts(history, self._x_behind, self._y_behind)
+        self._lock = threading.Lock()
+        self._piece = -1
+        self._slice: Slice | None = None
+
+    @property
+    def n_pieces(self) -> int:
+        """Different slices in the whole history."""
+        return len(self._starts)
+
+    def slice_at(self, time_s: float) -> Slice:
+        """Give the slice at a time, Unix epoch: the same object for all times of one piece."""
+        with self._lock:
+            return self._slice_of(self.piece_at(self._clock.recorded_s(time_s)))
+
+    def piece_at(self, recorded_s: float) -> int:
+        """Give the number of the piece at a time since the history began."""
+        started_s = self.history.time_s[self._starts]
+        return max(int(np.searchsorted(started_s, recorded_s, side="right")) - 1, 0)
+
+    def _slice_of(self, piece: int) -> Slice:
+        if self._slice is None or piece != self._piece:
+            row = self._middle_row(piece)
+            self._slice = self._sample.slice_of(
+                self._name,
+                self.history.x[row],
+                self.history.y[row],
+                x_behind=float(self._x_behind[row]),
+                y_behind=float(self._y_behind[row]),
+            )
+            self._piece = piece
+        return self._slice
+
+    def _middle_row(self, piece: int) -> int:
+        end = self._starts[piece + 1] if piece + 1 < len(self._starts) else len(self.history.time_s)
+        return int(self._starts[piece] + end - 1) // 2
+
+
+def open_cell_sample(profile: Profile, *, out: Path, now_s: float | None = None) -> CellSample:
+    """Open the sample that the profile's twin names, on the clock of the run folder ``out``.
+
+    Raises
+    ------
+    ProfileError
+        If there is none of that name, or ``cell.source`` is not a simulated cell of the same make.
+    ServiceError
+        If the history must be simulated and PyBaMM is not installed.
+    """
+    name = profile.twin.sample if profile.twin is not None else ""
+    if name not in CELL_SAMPLES:
+        raise ProfileError(f"twin.sample: found {name!r}, wanted one of {', '.join(CELL_SAMPLES)}")
+    make, open_state = CELL_SAMPLES[name]
+    history_name = profile.cell.source.removeprefix(PREFIX)
+    if not profile.cell.source.startswith(PREFIX) or find_history(history_name)[0] != make:
+        raise ProfileError(
+            f"twin.sample {name!r} shows the lithium of a simulated {make.name}, but cell.source is {profile.cell.source!r}: "
+            f"give {PREFIX} and a history of that cell"
+        )
+    history = history_of(history_name)
+    seed = profile.twin.seed if profile.twin is not None else 0
+    clock = FollowedClock(out, profile.cell, history.recording().name, now_s=time.time() if now_s is None else now_s)
+    return CellSample(name, open_state(history, seed), history, clock)
