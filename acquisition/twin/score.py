@@ -50,6 +50,20 @@ class Score:
     """Mean difference, map minus truth."""
     coverage_68: float | None
     """Part of the voxels whose truth is within one sigma; None if the map has no sigma."""
+    coverage_95: float | None = None
+    """And within 1.96 sigma."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """How well a map says where a phase is."""
+
+    recall: float
+    """Part of the voxels with the phase that the map shows; NaN where the truth has none."""
+    precision: float
+    """Part of the voxels that the map shows that have the phase; NaN where it shows none."""
+    n_voxels: int
+    """With the phase, in truth."""
 
 
 def score_lithium(analysed: AnalysedMap, truth: Slice) -> Score:
@@ -85,6 +99,37 @@ def score_weight_fractions(analysed: Mapping[str, AnalysedMap], truth: Slice, *,
     return {name: _compare(one, fractions[name], counts, scale=1.0) for name, one in analysed.items()}
 
 
+def score_lattice(analysed: AnalysedMap, lattice: NDArray[np.floating], truth: Slice, material: str) -> Score:
+    """Compare a map of a lattice parameter, angstrom, with the mean over each voxel's mass of the material.
+
+    ``lattice`` is the truth, shape (y, x); voxels count that hold half of the fullest voxel's mass or more.
+    """
+    density = truth.density_of(material)
+    mass = average_over(truth, density, like=analysed)
+    weighted = average_over(truth, np.nan_to_num(lattice) * density, like=analysed)
+    true = np.divide(weighted, mass, out=np.full(mass.shape, np.nan), where=mass > 0)
+    return _compare(analysed, true, mass >= ELECTRODE_FRACTION * mass.max(initial=1e-12), scale=1.0)
+
+
+def true_lithium(analysed: AnalysedMap, truth: Slice) -> Image:
+    """Give x in LixC6 averaged over each voxel of a map; NaN where there is no anode."""
+    amounts = {name: average_over(truth, truth.density_of(name) / grams_per_c6(name), like=analysed) for name in LITHIUM_X}
+    return lithium_from_amounts(amounts)
+
+
+def detect(analysed: AnalysedMap, truth: Slice, material: str, *, scale: float = 1.0, threshold: float = 0.5) -> Detection:
+    """Compare where a map of an amount and the truth are above ``threshold`` of the truth's largest."""
+    true = average_over(truth, truth.density_of(material), like=analysed)
+    # A hair lower: a map that is the truth in another unit must not fall on the other side by rounding.
+    level = (1 - 1e-9) * threshold * float(true.max(initial=0.0))
+    has = (true >= level) & (true > 0)
+    shows = _is_good(analysed) & (np.nan_to_num(scale * analysed.value) >= level) & (level > 0)
+    both, n_has, n_shows = (int(np.count_nonzero(one)) for one in (has & shows, has, shows))
+    return Detection(
+        recall=both / n_has if n_has else float("nan"), precision=both / n_shows if n_shows else float("nan"), n_voxels=n_has
+    )
+
+
 def average_over(truth: Slice, values: NDArray[np.floating], *, like: AnalysedMap) -> Image:
     """Average ``values`` of the truth, shape (y, x), over each voxel of a map by shared area; outside the truth is nothing."""
     n_y, n_x = like.value.shape
@@ -108,13 +153,15 @@ def _is_good(analysed: AnalysedMap) -> NDArray[np.bool_]:
 def _compare(analysed: AnalysedMap, true: Image, counts: NDArray[np.bool_], *, scale: float) -> Score:
     is_compared = counts & _is_good(analysed) & np.isfinite(true)
     difference = scale * analysed.value[is_compared] - true[is_compared]
-    coverage = None
+    covered: dict[float, float | None] = {1.0: None, 1.96: None}
     if analysed.sigma is not None and difference.size:
-        coverage = float(np.mean(np.abs(difference) <= abs(scale) * analysed.sigma[is_compared]))
+        sigma = abs(scale) * analysed.sigma[is_compared]
+        covered = {wide: float(np.mean(np.abs(difference) <= wide * sigma)) for wide in covered}
     return Score(
         n_voxels=int(difference.size),
         n_missing=int(np.count_nonzero(counts & ~is_compared)),
         rms=float(np.sqrt(np.mean(difference**2))) if difference.size else float("nan"),
         bias=float(np.mean(difference)) if difference.size else float("nan"),
-        coverage_68=coverage,
+        coverage_68=covered[1.0],
+        coverage_95=covered[1.96],
     )

@@ -177,3 +177,13 @@ def _write_lines(group: Any, truth: Truth, state_times_s: Sequence[float]) -> No
     cells = [truth.history.cell_at(0.5 * (line.start_s + line.end_s)) for line in lines]
     for name in cells[0] if cells else ():
         group[f"cell/{name}"] = np.array([cell[name] for cell in cells])
+
+
+def middle_state(path: Path) -> int:
+    """Give the number of the state that the middle line of a run met; 0 where no line was flown."""
+    try:
+        with h5py.File(path, "r") as file:
+            states = file["lines/state"][()] if "lines/state" in file else np.zeros(0, dtype=np.int64)
+    except OSError as wrong:
+        raise DataError(f"{path} is not a truth file: {wrong}") from wrong
+    return int(states[len(states) // 2]) if len(states) else 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from operando.cli import bench, calibrate, check, demo, export, figure, replay, run, start, view
+from operando.cli import bench, calibrate, check, demo, export, figure, patterns, replay, run, score, start, view
 from operando.errors import OperandoError
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, run, view, figure, export, replay, calibrate, check, bench, start):
+for module in (demo, run, view, figure, export, replay, calibrate, check, bench, score, patterns, start):
     module.add_to(app)
 
 
