@@ -198,8 +198,8 @@ def make_history(profile: Profile, *, out: Path | None = None) -> SampleHistory:
     if name in SAMPLES or name in PUBLISHED:
         return Unchanging(sample=make_sample(profile))
     # Here: a sample that does not change must not need the solver of one that does.
-    working = importlib.import_module("acquisition.twin.working")
-    return cast("SampleHistory", working.open_working_sample(profile, out=out))
+    working = importlib.import_module("acquisition.twin.cell.sample")
+    return cast("SampleHistory", working.open_cell_sample(profile, out=out))
 
 
 def write_truth(profile: Profile, path: Path) -> None:

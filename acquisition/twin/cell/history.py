@@ -58,6 +58,11 @@ class CellHistory:
         """Give y through the cathode at a time since the start, shape (n_nodes,)."""
         return _row_at(self.time_s, self.y, recorded_s)
 
+    @property
+    def recording_name(self) -> str:
+        """What a person knows its recording by."""
+        return f"PyBaMM: {self.name}"
+
     def recording(self) -> Recording:
         """Give what a cycler on this cell would have written."""
         ticks = np.arange(np.floor(self.duration_s / TICK_S) + 1) * TICK_S
@@ -67,7 +72,7 @@ class CellHistory:
             return np.interp(ticks, self.time_s, column)
 
         return Recording(
-            name=f"PyBaMM: {self.name}",
+            name=self.recording_name,
             time_s=ticks,
             voltage_v=sampled(self.voltage_v),
             current_a=sampled(self.current_a),

@@ -19,7 +19,7 @@ from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.cell.spread import behind, piece_starts
 from acquisition.twin.slice import Slice
 from operando.errors import ProfileError
-from operando.profile import Profile
+from operando.profile import Cell, Profile
 
 PREFIX = "pybamm:"
 
@@ -49,6 +49,17 @@ class Clock(Protocol):
         ...
 
 
+class OwnClock:
+    """The clock of whoever has no run folder to share one: the replay began when it was made."""
+
+    def __init__(self, cell: Cell, *, origin_s: float) -> None:
+        self._cell, self._origin_s = cell, origin_s
+
+    def recorded_s(self, time_s: float) -> float:
+        """Give seconds since the history began at a time, Unix epoch."""
+        return self._cell.start_s + (time_s - self._origin_s) * self._cell.speed
+
+
 class CellSample:
     """A sample that follows a history; safe to share by threads."""
 
@@ -73,6 +84,21 @@ class CellSample:
         with self._lock:
             return self._slice_of(self.piece_at(self._clock.recorded_s(time_s)))
 
+    def cell_at(self, time_s: float) -> dict[str, float]:
+        """Give the cell at a time, Unix epoch: what a cycler knows, and mean lithium (mean x NaN without graphite)."""
+        with self._lock:
+            recorded_s = self._clock.recorded_s(time_s)
+        history = self.history
+        columns = {
+            "voltage_v": history.voltage_v,
+            "current_a": history.current_a,
+            "charge_ah": history.charge_ah,
+            "temperature_c": history.temperature_c,
+        }
+        state = {name: float(np.interp(recorded_s, history.time_s, column)) for name, column in columns.items()}
+        mean_x = float(history.x_at(recorded_s).mean()) if history.x.size else float("nan")
+        return {**state, "mean_x": mean_x, "mean_y": float(history.y_at(recorded_s).mean())}
+
     def piece_at(self, recorded_s: float) -> int:
         """Give the number of the piece at a time since the history began."""
         started_s = self.history.time_s[self._starts]
@@ -96,8 +122,8 @@ class CellSample:
         return int(self._starts[piece] + end - 1) // 2
 
 
-def open_cell_sample(profile: Profile, *, out: Path, now_s: float | None = None) -> CellSample:
-    """Open the sample that the profile's twin names, on the clock of the run folder ``out``.
+def open_cell_sample(profile: Profile, *, out: Path | None, now_s: float | None = None) -> CellSample:
+    """Open the sample that the profile's twin names, on the clock of the run folder ``out``; on its own without one.
 
     Raises
     ------
@@ -118,5 +144,8 @@ def open_cell_sample(profile: Profile, *, out: Path, now_s: float | None = None)
         )
     history = history_of(history_name)
     seed = profile.twin.seed if profile.twin is not None else 0
-    clock = FollowedClock(out, profile.cell, history.recording().name, now_s=time.time() if now_s is None else now_s)
+    begun_s = time.time() if now_s is None else now_s
+    clock: Clock = OwnClock(profile.cell, origin_s=begun_s)
+    if out is not None:
+        clock = FollowedClock(out, profile.cell, history.recording_name, now_s=begun_s)
     return CellSample(name, open_state(history, seed), history, clock)

@@ -268,3 +268,14 @@ def test_flat_cell_holds_the_lithium_of_its_history(history: Histories, tmp_path
 
     assert moles_cm2 * 0.2 * FARADAY_AH_MOL == pytest.approx(lived.y[0].mean() * lived.cathode_ah, rel=0.01)
     assert np.isnan(start.lithium_x).all()
+
+
+@pytest.mark.usefixtures("kept")
+def test_state_of_the_cell_is_that_of_the_history(history: Histories) -> None:
+    lived = history("small-2c")
+    sample = open_cell_sample(profile_of("small-cell", "pybamm:small-2c"), out=None, now_s=1000.0)
+    state = sample.cell_at(1150.0)
+
+    assert state["voltage_v"] == pytest.approx(np.interp(1600.0, lived.time_s, lived.voltage_v))
+    assert state["mean_x"] == pytest.approx(lived.x_at(1600.0).mean())
+    assert state["mean_y"] == pytest.approx(lived.y_at(1600.0).mean())
