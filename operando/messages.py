@@ -46,6 +46,22 @@ class CellReading(Message):
     age_s: Finite = 0.0
     """How old the reading was when it was recorded; grows while the source is silent."""
     source: Annotated[str, Field(max_length=200)] = ""
+    charge_source: Literal["", "counter", "integrated"] = ""
+    """Whether ``charge_ah`` is the cycler's own counter or its current added up; empty where nobody says."""
+    regime: Literal["", "rest", "cc_charge", "cv_charge", "cc_discharge", "cv_discharge"] = ""
+    """What the cycler does to the cell, as it says or as the last readings show; empty if they do not."""
+    step_charge_ah: Finite | None = None
+    """Charge passed since the cell last began to charge, discharge or rest."""
+    c_rate: Finite | None = None
+    """Current over the nominal capacity, 1/h, positive for charging."""
+    soc: Finite | None = None
+    """State of charge by the charge counter and the nominal capacity, 0 to 1; beyond, the given numbers are not right."""
+    specific_charge_mah_g: Finite | None = None
+    """``charge_ah`` over the mass of active material."""
+    clock_offset_s: Finite = 0.0
+    """What was subtracted from the cycler's clock."""
+    trouble: Annotated[str, Field(max_length=200)] = ""
+    """What is wrong with the source, in words; empty if nothing is."""
 
 
 class RunStarted(Message):

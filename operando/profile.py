@@ -7,6 +7,7 @@ to its folder. A profile may say ``extends = "NAME"``: its keys then stand over 
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -151,22 +152,103 @@ class Reconstruction(Section):
     """Below this part of the strongest graphite voxel, x in LixC6 has no meaning and is masked."""
 
 
+class AnalogChannel(Section):
+    """One analog monitor output, as a process variable: its value times ``gain`` plus ``offset`` is the quantity."""
+
+    pv: str
+    gain: Finite = 1.0
+    """V, A or degree Celsius per unit of the process variable; negative where the monitor turns the sign."""
+    offset: Finite = 0.0
+
+
+class Analog(Section):
+    """Monitor outputs of a potentiostat, read as process variables."""
+
+    voltage: AnalogChannel
+    current: AnalogChannel
+    temperature: AnalogChannel | None = None
+
+
+class Marker(Section):
+    """A TTL output of the cycler, read as a process variable: tells how far the cycler's clock is off."""
+
+    pv: str
+    """Rises from 0 when the cycler begins a step."""
+    step: str = ""
+    """Only steps whose name contains this are taken; empty takes every change of step."""
+    within_s: Positive = 120.0
+    """A step and an edge further apart than this, on the clocks as they are known, do not belong together."""
+
+
+Quantity = Literal["time", "voltage", "current", "charge", "charged", "discharged", "temperature", "cycle", "step"]
+"""What a column of a cycler's file may hold; ``charged`` and ``discharged`` are counters that begin anew with every step."""
+
+_SOURCE = r"^((file|tail|model|pybamm):.+|analog)$"
+
+
 class Cell(Section):
     """The cell and where its state comes from."""
 
     name: str = ""
     chemistry: str = ""
-    source: Annotated[str, Field(pattern=r"^(file|model|pybamm):.+$")]
-    """``file:PATH`` of a cycler file (``$OPERANDO_DATA`` is understood), ``model:cccv``, or ``pybamm:NAME`` of a simulated
-    cell, whose lithium a simulated sample can then show."""
-    fallback: Annotated[str, Field(pattern=r"^(file|model|pybamm):.+$")] | None = None
+    source: Annotated[str, Field(pattern=_SOURCE)]
+    """``file:PATH`` of a finished cycler file that is replayed, ``tail:PATH`` of one that grows now (``*`` and ``?`` follow the
+    newest of several), ``analog`` for monitor outputs, ``model:cccv``, or ``pybamm:NAME`` of a simulated cell, whose lithium a
+    simulated sample can then show. ``$OPERANDO_DATA`` is understood."""
+    fallback: Annotated[str, Field(pattern=_SOURCE)] | None = None
     """Used, and said so, when the file of ``source`` is absent."""
     speed: Positive = 1.0
-    """Recorded seconds per second."""
+    """Recorded seconds per second, of a replay."""
     start_s: Annotated[float, Field(ge=0)] = 0.0
-    """Where in the recording to begin."""
+    """Where in a replayed recording to begin."""
     stale_s: Positive = 10.0
     """A reading older than this is shown as stale."""
+
+    timezone: str = ""
+    """Time zone of the cycler's computer, for instance ``Europe/Berlin``; empty is that of this computer. Files with local
+    times need it."""
+    clock_offset_s: Finite = 0.0
+    """How far the cycler's clock is ahead of the control system's; subtracted from its times, and recorded."""
+    day_first: bool = False
+    """Whether dates in its files begin with the day; the vendors begin with the month, whatever the country."""
+    charging_current: Literal["positive", "negative"] = "positive"
+    """Sign of the current while the cell charges, in its files; for a half cell wired the other way round it is negative."""
+    columns: dict[Quantity, str] = {}
+    """Names of columns, where the file's own names are not known or another one is wanted."""
+    units: dict[Quantity, str] = {}
+    """Units of columns whose names do not tell, for instance ``mA``; for ``time`` a unit, ``epoch`` or a strptime format."""
+    start_time: str = ""
+    """When the times of a file count from zero: its zero, as ``2026-03-01 14:00:00`` on the cycler's clock."""
+    marker: Marker | None = None
+    analog: Analog | None = None
+
+    capacity_ah: Positive | None = None
+    """What C-rate and state of charge refer to."""
+    mass_g: Positive | None = None
+    """Mass of active material; with ``specific_capacity_mah_g`` it gives the capacity where ``capacity_ah`` is not given."""
+    specific_capacity_mah_g: Positive | None = None
+    start_soc: Fraction | None = None
+    """State of charge where the charge counter is zero; without it no state of charge is given."""
+    rest_rate: Positive = 0.002
+    """Currents below this C-rate are rest."""
+
+    @model_validator(mode="after")
+    def _sources_are_described(self) -> "Cell":
+        if "analog" in (self.source, self.fallback) and self.analog is None:
+            raise ValueError("source analog needs the section cell.analog with its process variables")
+        if self.timezone:
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError) as unknown:
+                raise ValueError(f"timezone {self.timezone!r} is not known: write for instance Europe/Berlin") from unknown
+        return self
+
+    @property
+    def nominal_ah(self) -> float | None:
+        """Capacity as given, or by mass; None if neither is."""
+        if self.capacity_ah is not None or self.mass_g is None or self.specific_capacity_mah_g is None:
+            return self.capacity_ah
+        return self.mass_g * self.specific_capacity_mah_g / 1000
 
 
 class Addresses(Section):

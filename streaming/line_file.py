@@ -35,6 +35,14 @@ _CELL_UNITS = {
     "step": "",
     "age_s": "s",
     "source": "",
+    "charge_source": "",
+    "regime": "",
+    "step_charge_ah": "Ah",
+    "c_rate": "1/h",
+    "soc": "",
+    "specific_charge_mah_g": "mAh/g",
+    "clock_offset_s": "s",
+    "trouble": "",
 }
 
 

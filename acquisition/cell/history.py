@@ -52,9 +52,9 @@ def between(earlier: CellReading, later: CellReading, *, time_s: float) -> CellR
     """Give the state at a time between two readings."""
     fraction = (time_s - earlier.time_s) / (later.time_s - earlier.time_s)
     nearest = later if fraction > 0.5 else earlier
-    if (earlier.step, earlier.cycle, earlier.source) != (later.step, later.cycle, later.source):
+    if any(getattr(earlier, name) != getattr(later, name) for name in ("step", "cycle", "source", "regime")):
         return nearest.model_copy(update={"age_s": abs(time_s - nearest.time_s)})
-    names = ("voltage_v", "current_a", "charge_ah", "temperature_c")
+    names = ("voltage_v", "current_a", "charge_ah", "temperature_c", "step_charge_ah", "c_rate", "soc", "specific_charge_mah_g")
     values = {name: _mixed(getattr(earlier, name), getattr(later, name), fraction) for name in names}
     return earlier.model_copy(update={**values, "time_s": time_s, "age_s": 0.0})
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.cell.recording import Recording
+from acquisition.cell.row import Row
 from operando.errors import DataError, MissingInputError, ServiceError
 
 
@@ -26,6 +27,41 @@ def read_neware(path: Path) -> Recording:
     ServiceError
         If NewareNDA is not installed.
     """
+    return _recording(path.name, _columns(path))
+
+
+def read_neware_rows(path: Path, *, after_s: float) -> list[Row]:
+    """Read the rows of a Neware file that are later than a time (Unix epoch), as one that grows is read.
+
+    Raises
+    ------
+    MissingInputError, DataError, ServiceError
+        As :func:`read_neware`.
+    """
+    columns = _columns(path)
+    table = _recording(path.name, columns)
+    start_s = float(columns["Timestamp"].astype(np.int64)[0]) * 1e-6
+    times_s = start_s + table.time_s
+    first = int(np.searchsorted(times_s, after_s, side="right"))
+    return [
+        Row(
+            time_s=float(times_s[i]),
+            voltage_v=float(table.voltage_v[i]),
+            current_a=float(table.current_a[i]),
+            charge_ah=float(table.charge_ah[i]),
+            temperature_c=None if table.temperature_c is None else _finite(float(table.temperature_c[i])),
+            cycle=int(table.cycle[i]),
+            step=table.step[i],
+        )
+        for i in range(first, len(times_s))
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _columns(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise MissingInputError(f"no cycler file {path}: correct cell.source, or give cell.fallback")
     try:
@@ -41,7 +77,7 @@ def read_neware(path: Path) -> Recording:
         columns["Timestamp"] = table["Timestamp"].to_numpy(dtype="datetime64[us]")
     except Exception as wrong:  # a parser of foreign binary files fails in any way
         raise DataError(f"{path} is not a Neware file that NewareNDA can read: {wrong}") from wrong
-    return _recording(path.name, columns)
+    return columns
 
 
 def charge_from_step_counters(

@@ -5,6 +5,7 @@ last reading stands and its age grows.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ class Recording:
     """Seconds since the first row, never descending."""
 
     voltage_v: Column
+    """Here and below, NaN in a row that lacks it."""
     current_a: Column
     """Positive while the cell charges."""
 
@@ -36,8 +38,12 @@ class Recording:
     """None if the cycler recorded none; NaN in a row that lacks it."""
 
     cycle: NDArray[np.int64]
+    """-1 where the cycler does not count."""
     step: tuple[str, ...]
     """The cycler's name of the running step in every row."""
+
+    charge_source: Literal["counter", "integrated"] = "counter"
+    """``integrated`` if ``charge_ah`` is not from the cycler's own counter, but its current added up."""
 
     @property
     def duration_s(self) -> float:
@@ -91,16 +97,21 @@ class Replay:
         """Give the newest reading at a control system time."""
         row = self.row_at(time_s)
         table = self.recording
-        temperature_c = None if table.temperature_c is None else float(table.temperature_c[row])
+        charge_ah = _given(table.charge_ah[row])
         taken_s = self.time_of(row)
         return CellReading(
             time_s=taken_s,
-            voltage_v=float(table.voltage_v[row]),
-            current_a=float(table.current_a[row]),
-            charge_ah=float(table.charge_ah[row]),
-            temperature_c=None if temperature_c is None or np.isnan(temperature_c) else temperature_c,
-            cycle=int(table.cycle[row]),
+            voltage_v=_given(table.voltage_v[row]),
+            current_a=_given(table.current_a[row]),
+            charge_ah=charge_ah,
+            temperature_c=None if table.temperature_c is None else _given(table.temperature_c[row]),
+            cycle=int(table.cycle[row]) if table.cycle[row] >= 0 else None,
             step=table.step[row],
+            charge_source=table.charge_source if charge_ah is not None else "",
             age_s=max(time_s - taken_s, 0.0),
             source=table.name,
         )
+
+
+def _given(value: np.float64) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -10,6 +10,8 @@ from ophyd.utils import DisconnectedError
 
 from operando.messages import CellReading
 
+_REGIMES = ("rest", "cc_charge", "cv_charge", "cc_discharge", "cv_discharge")
+
 
 class CellMonitor(Device):
     """The process variables of the cell bridge, given as readings; what is absent is None, never a default."""
@@ -30,6 +32,19 @@ class CellMonitor(Device):
     """Seconds, as of the bridge's last word."""
     heartbeat = Component(EpicsSignalRO, ":HEARTBEAT", kind="omitted", auto_monitor=True)
     source = Component(EpicsSignalRO, ":SOURCE", kind="config", auto_monitor=True, string=True)
+    regime = Component(EpicsSignalRO, ":REGIME", kind="normal", auto_monitor=True, string=True)
+    c_rate = Component(EpicsSignalRO, ":C_RATE", kind="normal", auto_monitor=True)
+    """1/h, positive while the cell charges."""
+    soc = Component(EpicsSignalRO, ":SOC", kind="normal", auto_monitor=True)
+    """0 empty, 1 full."""
+    step_charge = Component(EpicsSignalRO, ":STEP_CHARGE", kind="normal", auto_monitor=True)
+    """Ah."""
+    specific_charge = Component(EpicsSignalRO, ":SPECIFIC_CHARGE", kind="normal", auto_monitor=True)
+    """mAh/g."""
+    charge_source = Component(EpicsSignalRO, ":CHARGE_SOURCE", kind="config", auto_monitor=True, string=True)
+    clock_offset = Component(EpicsSignalRO, ":CLOCK_OFFSET", kind="config", auto_monitor=True)
+    """Seconds by which the cycler's clock is ahead."""
+    trouble = Component(EpicsSignalRO, ":TROUBLE", kind="omitted", auto_monitor=True, string=True)
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
@@ -64,6 +79,14 @@ class CellMonitor(Device):
             step=_text(self.step)[:80],
             age_s=_number(self.age) or 0.0,
             source=_text(self.source)[:200],
+            charge_source=_word(self.charge_source, ("counter", "integrated")),
+            regime=_word(self.regime, _REGIMES),
+            step_charge_ah=_number(self.step_charge),
+            c_rate=_number(self.c_rate),
+            soc=_number(self.soc),
+            specific_charge_mah_g=_number(self.specific_charge),
+            clock_offset_s=_number(self.clock_offset) or 0.0,
+            trouble=_text(self.trouble)[:200],
         )
 
 
@@ -75,3 +98,9 @@ def _number(signal: EpicsSignalRO) -> float | None:
 
 def _text(signal: EpicsSignalRO) -> str:
     return str(signal.get()) if signal.connected else ""
+
+
+def _word(signal: EpicsSignalRO, known: tuple[str, ...]) -> Any:
+    """Give one of the known words; empty for any other, as a bridge that is not ours may serve."""
+    text = _text(signal)
+    return text if text in known else ""

@@ -50,10 +50,9 @@ def _phases(profile: Profile) -> str:
 
 
 def _cell(profile: Profile) -> str:
-    from acquisition.cell.source import open_recording
+    from acquisition.cell.source import describe_source
 
-    recording, notice = open_recording(profile)
-    return f"{recording.name}" + (f" ({notice})" if notice else "")
+    return describe_source(profile)
 
 
 def _scan(profile: Profile) -> str:

@@ -37,6 +37,14 @@ CELL = CellReading(
     cycle=3,
     step="CC_DChg",
     source="m50t.ndax",
+    charge_source="counter",
+    regime="cc_discharge",
+    step_charge_ah=-0.25,
+    c_rate=-0.125,
+    soc=0.75,
+    specific_charge_mah_g=250.0,
+    clock_offset_s=90.0,
+    trouble="m50t.ndax cannot be read now: Permission denied",
 )
 
 EXAMPLES: list[Message] = [
