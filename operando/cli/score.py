@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import h5py
 import numpy as np
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -107,11 +108,23 @@ def _scores(maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, sta
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    names = ("bias", "rms", "coverage_68", "coverage_95", "recall", "precision", "n_voxels", "n_missing")
-    table = Table("map", *names)
+    columns = {
+        "bias": "bias",
+        "rms": "rms",
+        "coverage_68": "in 68 %",
+        "coverage_95": "in 95 %",
+        "recall": "recall",
+        "precision": "prec.",
+        "n_voxels": "voxels",
+        "n_missing": "missing",
+    }
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("map", no_wrap=True)
+    for title in columns.values():
+        table.add_column(title, justify="right")
     for name, row in rows.items():
-        values = [row.get(key) for key in names]
-        table.add_row(name, *("-" if value is None else f"{value:.4g}" for value in values))
+        values = [row.get(key) for key in columns]
+        table.add_row(name, *("-" if value is None else f"{value:.3g}" for value in values))
     return table
 
 

@@ -79,6 +79,11 @@ class CellSample:
         """Different slices in the whole history."""
         return len(self._starts)
 
+    def recorded_s(self, time_s: float) -> float:
+        """Give seconds since the history began at a time, Unix epoch; from any thread."""
+        with self._lock:
+            return self._clock.recorded_s(time_s)
+
     def slice_at(self, time_s: float) -> Slice:
         """Give the slice at a time, Unix epoch: the same object for all times of one piece."""
         with self._lock:

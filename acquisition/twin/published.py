@@ -1,0 +1,53 @@
+"""The five AAA cells of a published study, at rest: lithium that gives the published lattices, in a roll of their make.
+
+Values from Small Methods 2021 (doi 10.1002/smt.202100512). x of the charged cells follows from the published weight parts of
+LiC6 and LiC12, y from the published lattices on the twin's curve. Text and maps of that paper do not agree in capacity (45 mAh
+beside 320 to 350 mAh, with nearly equal lattices): no cell that keeps its lithium gives both, so these slices take the lattices
+and do not balance with a history. Heterogeneity of the discharged cells is as seen there: lithium left in the anode near can,
+tab and core.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acquisition.twin.cell.roll import Roll
+from acquisition.twin.cell.rolls import ROLLS
+from acquisition.twin.cell.shelf import history_of
+from acquisition.twin.slice import Slice
+
+ROLL = "aaa"
+HISTORY = "aaa-c2"
+"""Gives the electrodes' sizes; its times are not used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedState:
+    """Mean lithium of both electrodes, and what places that lag by 1 are behind it."""
+
+    x: float
+    y: float
+    x_behind: float = 0.0
+    y_behind: float = 0.0
+
+
+STATES = {
+    # a 2.822, c 14.507; LiC6 and LiC12 without numbers: x from the balance with y.
+    "aaa-pristine": PublishedState(x=0.56, y=0.43),
+    # a 2.822, c 14.508; 3.4 wt% LiC6 and 21.1 wt% LiC12.
+    "aaa-charged-c2": PublishedState(x=0.567, y=0.42),
+    # c 14.472; 10.5 wt% LiC6 and 13.4 wt% LiC12.
+    "aaa-charged-c20": PublishedState(x=0.714, y=0.32),
+    # a 2.856, c 14.329; graphite, and LiC30 where can, tab and core lag.
+    "aaa-discharged-c2": PublishedState(x=0.05, y=0.90, x_behind=-0.20, y_behind=0.06),
+    # a 2.859, c 14.316.
+    "aaa-discharged-c20": PublishedState(x=0.03, y=0.92, x_behind=-0.12, y_behind=0.03),
+}
+
+
+def make_published(name: str, *, seed: int) -> Slice:
+    """Make the slice of a cell of :data:`STATES`; lithium is even through the coatings."""
+    state, history = STATES[name], history_of(HISTORY)
+    roll = Roll(ROLLS[ROLL], history, seed=seed)
+    x, y = np.full(history.x.shape[1], state.x), np.full(history.y.shape[1], state.y)
+    return roll.slice_of(name, x, y, x_behind=state.x_behind, y_behind=state.y_behind)
