@@ -24,6 +24,8 @@ MAX_QUESTION_BYTES = 4096
 MAX_PATIENCE_S = 10.0
 MAX_REPLY_BYTES = 64 * 2**20
 MAX_REPLY_ENTRIES = 2000
+BIND_PATIENCE_S = 1.0
+"""How long an address may be in use before that is an error: the socket of a server that has just ended closes a little later."""
 _POLL_MS = 10
 """How often pending questions are looked at: shorter costs idle time, longer delays every update by as much."""
 
@@ -138,12 +140,17 @@ def _bound(address: str) -> zmq.Socket[bytes]:
     socket.linger = 0
     socket.maxmsgsize = MAX_QUESTION_BYTES
     socket.sndhwm = 64
-    try:
-        socket.bind(address)
-    except zmq.ZMQError as refused:
-        socket.close()
-        raise ServiceError(f"cannot serve on {address}: {refused}. Is another operando running there?") from refused
-    return socket
+    deadline = time.monotonic() + BIND_PATIENCE_S
+    while True:
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as refused:
+            if refused.errno == zmq.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            socket.close()
+            raise ServiceError(f"cannot serve on {address}: {refused}. Is another operando running there?") from refused
+        return socket
 
 
 def _question_from_frames(frames: list[bytes], *, now: float) -> _Question:

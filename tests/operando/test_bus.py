@@ -1,6 +1,8 @@
 """The bus: a client has everything from number n, then what is new, whatever happens to either side."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -162,6 +164,16 @@ def test_the_silence_of_a_dead_server_is_known(store: MemoryStore, server: FeedS
 def test_a_port_in_use_is_one_clear_sentence(server: FeedServer) -> None:
     with pytest.raises(ServiceError, match=r"cannot serve on .*in use"):
         FeedServer(MemoryStore(), server.address)
+
+
+def test_a_port_that_is_given_up_in_a_moment_is_waited_for(store: MemoryStore) -> None:
+    with socket.socket() as earlier:
+        earlier.bind(("127.0.0.1", 0))
+        earlier.listen()
+        threading.Timer(0.2, earlier.close).start()
+        with FeedServer(store, f"tcp://127.0.0.1:{earlier.getsockname()[1]}") as server, FeedClient(server.address) as client:
+            store.append(notice("served"))
+            assert texts(poll_until(client, 1)) == ["served"]
 
 
 def test_a_malformed_entry_costs_itself_and_not_its_neighbours(store: MemoryStore) -> None:
