@@ -25,7 +25,7 @@ MAX_PATIENCE_S = 10.0
 MAX_REPLY_BYTES = 64 * 2**20
 MAX_REPLY_ENTRIES = 2000
 BIND_PATIENCE_S = 1.0
-"""How long an address may be in use before that is an error: the socket of a server that has just ended closes a little later."""
+"""How long an address may be in use before that is an error: a server that has just ended frees it a little later."""
 _POLL_MS = 10
 """How often pending questions are looked at: shorter costs idle time, longer delays every update by as much."""
 
