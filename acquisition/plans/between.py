@@ -1,4 +1,4 @@
-"""What a scan waits for between lines: a reduction that follows, and a ring that is not about to be topped up."""
+"""What a scan heeds between lines: a reduction that follows, lines that it lost, a ring that is about to be topped up."""
 
 import time
 from collections.abc import Callable, Generator
@@ -20,6 +20,10 @@ MAX_BEHIND = 2
 HOLD_AT_MOST_S = 30.0
 """Longer than a restart of the reduction takes; a scan that stands still for ever helps nobody."""
 
+LEAST_RECEIVED = 0.9
+"""Part of a line's images that reduction must have got. A line with less flies again; the hole of a single image is marked and
+costs its own pixel, flying again costs a whole line."""
+
 _POLL_S = 0.05
 
 
@@ -34,25 +38,59 @@ class Backlog(Protocol):
         """Give the number of flown lines after the newest that is written."""
         ...
 
+    def n_unknown(self) -> int:
+        """Give the number of flown lines of which nobody has said yet what became of them."""
+        ...
+
+    def take_lost(self) -> list[LineWritten]:
+        """Give the lines that reduction lost, images and all, since this was asked last."""
+        ...
+
 
 class ReductionBacklog:
-    """Follows the reduction feed; a line that reduction lost counts no more once a later one is written."""
+    """Follows the reduction feed; nobody waits for a line that reduction lost once a later one is written."""
 
     def __init__(self, client: FeedClient) -> None:
         self._client = client
         self._flown: list[LineKey] = []
+        self._unknown: set[LineKey] = set()
+        self._lost: dict[LineKey, LineWritten] = {}
 
     def flew(self, key: LineKey) -> None:
         """Learn that a line has flown."""
         self._flown.append(key)
+        self._unknown.add(key)
 
     def n_behind(self) -> int:
         """Give the number of flown lines after the newest that is written."""
+        self._listen()
+        return len(self._flown)
+
+    def n_unknown(self) -> int:
+        """Give the number of flown lines of which nobody has said yet what became of them."""
+        self._listen()
+        return len(self._unknown)
+
+    def take_lost(self) -> list[LineWritten]:
+        """Give the lines that reduction lost since this was asked last."""
+        self._listen()
+        lost, self._lost = list(self._lost.values()), {}
+        return lost
+
+    def _listen(self) -> None:
         for entry in self._client.poll(0.0):
             message = entry.message
-            if isinstance(message, LineWritten):
-                self._forget_until(LineKey(run=message.run, line=message.line, attempt=message.attempt))
-        return len(self._flown)
+            if not isinstance(message, LineWritten):
+                continue
+            key = LineKey(run=message.run, line=message.line, attempt=message.attempt)
+            self._forget_until(key)
+            is_whole = message.n_received >= LEAST_RECEIVED * message.n_points
+            if is_whole:
+                # Images may come late and complete a line that was written without them.
+                self._lost.pop(key, None)
+            elif key in self._unknown:
+                self._lost[key] = message
+            self._unknown.discard(key)
 
     def _forget_until(self, key: LineKey) -> None:
         if key in self._flown:
@@ -68,6 +106,36 @@ class NoBacklog:
     def n_behind(self) -> int:
         """Give 0."""
         return 0
+
+    def n_unknown(self) -> int:
+        """Give 0."""
+        return 0
+
+    def take_lost(self) -> list[LineWritten]:
+        """Give none."""
+        return []
+
+
+class Again:
+    """Says which lines fly again because reduction lost them: a fifth of the scan at most, for what loses all stays lost."""
+
+    def __init__(self, backlog: Backlog, *, n_lines: int, notify: Notify) -> None:
+        self._backlog = backlog
+        self._n_left = max(2, n_lines // 5)
+        self._notify = notify
+
+    def take(self) -> list[int]:
+        """Give the numbers of the lines to fly again, each loss once."""
+        lines = []
+        for lost in self._backlog.take_lost():
+            found = f"line {lost.line}: reduction has {lost.n_received} of {lost.n_points} images"
+            self._n_left -= 1
+            if self._n_left >= 0:
+                lines.append(lost.line)
+                self._notify(f"{found}: it flies again")
+            elif self._n_left == -1:
+                self._notify(f"{found}: too many are lost, no more lines fly again; look at the reduce process")
+        return lines
 
 
 class Holder:
@@ -107,6 +175,13 @@ class Holder:
                 )
                 return
             yield from bps.sleep(_POLL_S)
+
+
+def wait_for_word(backlog: Backlog, *, at_most_s: float = HOLD_AT_MOST_S, clock: Callable[[], float] = time.monotonic) -> Plan:
+    """Wait until it is known what became of every flown line, or the patience ends; before a run may close."""
+    deadline = clock() + at_most_s
+    while backlog.n_unknown() and clock() < deadline:
+        yield from bps.sleep(_POLL_S)
 
 
 def wait_past_topup(countdown: Any, *, need_s: float, notify: Notify, clock: Callable[[], float] = time.monotonic) -> Plan:

@@ -60,7 +60,13 @@ class Stretch:
     series: int
     n_interruptions: int
     """The interruption count when it was armed."""
+    n_images: int
+    """Images that it was armed for."""
     next_image_id: int = 0
+
+    def has_room(self, n_points: int) -> bool:
+        """Tell whether a line of so many points still fits in."""
+        return self.next_image_id + n_points <= self.n_images
 
 
 class SentImages:
@@ -94,18 +100,18 @@ class Flyer:
     """Statuses of the running attempt: whoever gives it up waits until they have settled."""
     clock: Callable[[], float] = time.time
 
-    def arm(self, *, first_line: Line) -> Generator[Msg, Any, Stretch]:
-        """Arm the detector for one image at each gate from this line to the last; returns the stretch that begins."""
+    def arm(self, *, n_lines: int) -> Generator[Msg, Any, Stretch]:
+        """Arm the detector for one image at each gate of so many lines; returns the stretch that begins."""
         n_interruptions = self.interruptions.count
         flight = self.layout.flight
-        n_images = (len(self.layout.lines) - first_line.index) * flight.n_points
+        n_images = n_lines * flight.n_points
         exposure = Exposure(exposure_s=flight.exposure_s, period_s=flight.period_s, n_images=n_images)
         yield from self._started(bps.prepare(self.devices.detector, exposure, group="configure"))
         yield from bps.wait(group="configure", timeout=4 * ANSWER_S)
         yield from self._started(bps.kickoff(self.devices.detector, group="arm"))
         yield from bps.wait(group="arm", timeout=4 * ANSWER_S)
         series = yield from bps.rd(self.devices.detector.series)
-        stretch = Stretch(series=int(series), n_interruptions=n_interruptions)
+        stretch = Stretch(series=int(series), n_interruptions=n_interruptions, n_images=n_images)
         self._check(stretch)
         return stretch
 

@@ -5,6 +5,7 @@ a pause or suspension costs the attempt that it hits: the line is aborted, the d
 next attempt, from where the plan stands.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,13 @@ from bluesky.utils import FailedStatus
 from acquisition.announce import Announcer
 from acquisition.cell.history import CellHistory
 from acquisition.devices.shutter import CLOSED
-from acquisition.plans.between import Backlog, Holder, NoBacklog, wait_past_topup
+from acquisition.plans.between import Again, Backlog, Holder, NoBacklog, wait_for_word, wait_past_topup
 from acquisition.plans.interruptions import Interruptions
-from acquisition.plans.layout import Layout, check_layout
+from acquisition.plans.layout import Layout, Line, check_layout
 from acquisition.plans.line import ANSWER_S, INTERRUPTED, Flyer, InterruptedLineError, LineFailedError, SentImages, Stretch
 from operando.errors import ProfileError
 from operando.profile import Profile
+from operando.scan import LineKey
 
 if TYPE_CHECKING:
     from acquisition.devices.beamline import BeamlineDevices
@@ -139,28 +141,47 @@ def check_beamline(devices: "BeamlineDevices", layout: Layout) -> None:
 
 
 def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -> Plan:
-    """Fly every line until it has all its frames."""
+    """Fly every line until it has all its frames, and again if reduction lost them."""
+    again = Again(backlog, n_lines=len(flyer.layout.lines), notify=lambda text: flyer.announcer.notice("warning", text))
+    pending = deque(flyer.layout.lines)
     stretch: Stretch | None = None
-    for line in flyer.layout.lines:
-        n_failures = 0
-        while True:
-            yield from bps.checkpoint()
-            yield from _wait_for_good_time(flyer, holder)
-            n_interruptions = flyer.interruptions.count
-            try:
-                if stretch is None:
-                    stretch = yield from flyer.arm(first_line=line)
-                key = yield from flyer.fly(line, stretch=stretch)
-                break
-            except FAILURES as failure:
-                stretch = None
-                is_own_fault = flyer.interruptions.count == n_interruptions and not isinstance(failure, InterruptedLineError)
-                n_failures += is_own_fault
-                flyer.announcer.abort_line(_reason(failure))
-                yield from _again_after_late_failures(flyer.give_up)
-                if n_failures >= profile.scan.max_attempts:
-                    raise RuntimeError(f"line {line.index} failed {n_failures} times, at last: {_reason(failure)}") from failure
+    while pending:
+        line = pending.popleft()
+        key, stretch = yield from _fly_until_flown(
+            flyer, line, stretch, n_lines=1 + len(pending), profile=profile, holder=holder
+        )
         backlog.flew(key)
+        if not pending:
+            yield from _even_if_others_fail(partial(_close, flyer.devices))
+            yield from wait_for_word(backlog)
+        pending.extendleft(flyer.layout.lines[lost] for lost in again.take())
+
+
+def _fly_until_flown(
+    flyer: Flyer, line: Line, stretch: Stretch | None, *, n_lines: int, profile: Profile, holder: Holder
+) -> Generator[Msg, Any, tuple[LineKey, Stretch]]:
+    """Fly one line, as often as its attempts fail; returns which attempt it was, and the stretch that goes on.
+
+    ``n_lines`` are still to fly, this one included: a series that begins is armed for so many.
+    """
+    n_failures = 0
+    while True:
+        yield from bps.checkpoint()
+        yield from _wait_for_good_time(flyer, holder)
+        n_interruptions = flyer.interruptions.count
+        try:
+            if stretch is None or not stretch.has_room(flyer.layout.flight.n_points):
+                stretch = yield from flyer.arm(n_lines=n_lines)
+            key = yield from flyer.fly(line, stretch=stretch)
+            return key, stretch
+        except FAILURES as failure:
+            stretch = None
+            is_own_fault = flyer.interruptions.count == n_interruptions and not isinstance(failure, InterruptedLineError)
+            n_failures += is_own_fault
+            flyer.announcer.abort_line(_reason(failure))
+            yield from _again_after_late_failures(flyer.give_up)
+            if n_failures >= profile.scan.max_attempts:
+                raise RuntimeError(f"line {line.index} failed {n_failures} times, at last: {_reason(failure)}") from failure
 
 
 def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:

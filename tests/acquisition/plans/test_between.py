@@ -8,7 +8,7 @@ from acquisition.plans.between import MAX_BEHIND, Holder, ReductionBacklog, wait
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
 from operando.bus.store import MemoryStore
-from operando.messages import LineFlown, LineWritten, Notice
+from operando.messages import LineAnnounced, LineFlown, LineWritten, Notice, RunStopped
 from operando.scan import LineKey
 
 
@@ -25,19 +25,38 @@ class ScriptedBacklog:
     def n_behind(self) -> int:
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
+    def n_unknown(self) -> int:
+        return 0
+
+    def take_lost(self) -> list[LineWritten]:
+        return []
+
+
+class Loses(ScriptedBacklog):
+    """Tells of the attempts (line, attempt) that it lost, each once."""
+
+    def __init__(self, *lost: tuple[int, int]) -> None:
+        super().__init__(0)
+        self.lost = set(lost)
+
+    def take_lost(self) -> list[LineWritten]:
+        told = sorted(self.lost & {(one.line, one.attempt) for one in self.flown})
+        self.lost -= {*told}
+        return [written(*one, n_points=10, n_received=3) for one in told]
+
 
 def key(line: int, attempt: int = 0) -> LineKey:
     return LineKey(run="r", line=line, attempt=attempt)
 
 
-def written(line: int, attempt: int = 0) -> LineWritten:
+def written(line: int, attempt: int = 0, *, n_points: int = 1, n_received: int = 1) -> LineWritten:
     return LineWritten(
         run="r",
         line=line,
         attempt=attempt,
         path="x",
-        n_points=1,
-        n_received=1,
+        n_points=n_points,
+        n_received=n_received,
         missing_ids=[],
         series=1,
         last_frame_s=0.0,
@@ -104,6 +123,44 @@ def test_every_flown_line_is_told_to_the_backlog(engine: RunEngine, small_beamli
     backlog = ScriptedBacklog(0)
     engine(beamline.plan(backlog=backlog), beamline.announcer.document)
     assert [(one.line, one.attempt) for one in backlog.flown] == [(0, 0), (1, 0)]
+
+
+def flights(beamline: Any) -> list[tuple[int, int, int, int]]:
+    return [(one.line, one.attempt, one.series, one.first_image_id) for one in beamline.messages(LineAnnounced)]
+
+
+def test_lines_that_reduction_lost_fly_again_at_once(engine: RunEngine, beamline: Any) -> None:
+    engine(beamline.plan(backlog=Loses((0, 0), (2, 0))), beamline.announcer.document)
+    # The first series was armed for three lines: what comes on top needs another.
+    assert flights(beamline) == [(0, 0, 101, 0), (0, 1, 101, 5), (1, 0, 101, 10), (2, 0, 102, 0), (2, 1, 103, 0)]
+    assert len(beamline.messages(LineFlown)) == 5
+    assert [one.text for one in beamline.messages(Notice)] == [
+        f"line {line}: reduction has 3 of 10 images: it flies again" for line in (0, 2)
+    ]
+
+
+def test_reduction_that_loses_everything_is_not_flown_for_without_end(engine: RunEngine, beamline: Any) -> None:
+    engine(beamline.plan(backlog=Loses(*((line, n) for line in range(3) for n in range(9)))), beamline.announcer.document)
+    assert len(beamline.messages(LineFlown)) == 5
+    assert "no more lines fly again" in beamline.messages(Notice)[-1].text
+    assert beamline.messages(RunStopped)[0].exit_status == "success"
+
+
+def test_backlog_tells_each_loss_once_and_none_that_was_made_good() -> None:
+    store = MemoryStore()
+    with FeedServer(store, "tcp://127.0.0.1:*") as server, FeedClient(server.address) as client:
+        backlog = ReductionBacklog(client)
+        for line in range(4):
+            backlog.flew(key(line))
+        for line, n_received in ((0, 10), (1, 8), (2, 9), (3, 0), (3, 10)):
+            store.append(written(line, n_points=10, n_received=n_received))
+        n_behind(backlog, store)
+        assert backlog.n_unknown() == 0
+        assert [one.line for one in backlog.take_lost()] == [1]
+        # A reduction that comes back tells of all lines that are on disk once more.
+        store.append(written(1, n_points=10, n_received=8))
+        n_behind(backlog, store)
+        assert backlog.take_lost() == []
 
 
 def test_patience_with_a_silent_reduction_ends_and_is_told_once(engine: RunEngine) -> None:
