@@ -28,6 +28,10 @@ class Amounts:
     """Covariance of the phases' amounts, shape (..., n_phases, n_phases)."""
     is_solved: NDArray[np.bool_]
     """Shape (...)."""
+    response: Array
+    """Change of each phase's amount with each channel where nothing is held at zero, shape (n_phases, n_templates)."""
+    scatter: Array | None = None
+    """Covariance of the phases' amounts as data that were taken twice show it, shaped as ``covariance``; None if not known."""
 
     @property
     def n_phases(self) -> int:
@@ -38,6 +42,18 @@ class Amounts:
     def phases(self) -> Array:
         """Amount of each phase, shape (..., n_phases)."""
         return self.values[..., : self.n_phases]
+
+    def sigma(self, gradient: Array) -> Array:
+        """Give the standard uncertainty of a quantity from its gradient by the phases' amounts, shape (..., n_phases).
+
+        The larger one counts of what is predicted and what was seen: the prediction lacks streaks, and what was seen is itself
+        uncertain by a third.
+        """
+        variance = np.einsum("...i,...ij,...j->...", gradient, self.covariance, gradient)
+        if self.scatter is not None:
+            variance = np.maximum(variance, np.einsum("...i,...ij,...j->...", gradient, self.scatter, gradient))
+        sigma: Array = np.sqrt(np.maximum(variance, 0.0))
+        return sigma
 
 
 def fit_amounts(channels: Array, noise: Array, *, live: LiveChannels, mean_variance: Array) -> Amounts:
@@ -65,13 +81,15 @@ def fit_amounts(channels: Array, noise: Array, *, live: LiveChannels, mean_varia
     amounts = np.zeros_like(rows)
     is_passive, is_solved = np.zeros(rows.shape, dtype=np.bool_), np.zeros(rows.shape[0], dtype=np.bool_)
     fit_non_negative(gram, rows, amounts, is_passive, is_solved)
-    unit = _unit_covariance(live, is_passive[is_solved], mean_variance)
     n_phases = live.model.n_phases
+    response = _response(live, is_passive[is_solved])
+    unit = response @ live.unit_covariance(mean_variance) @ response.T
     deviation = np.where(is_passive[:, :n_phases], 1.0, _HALF_NORMAL).reshape(*shape, n_phases)
     return Amounts(
         values=(amounts / scale).reshape(*shape, n_templates),
         covariance=noise[..., None, None] * unit * deviation[..., :, None] * deviation[..., None, :],
         is_solved=is_solved.reshape(shape),
+        response=response,
     )
 
 
@@ -127,7 +145,8 @@ def _normalised(gram: Array) -> tuple[Array, Array]:
     return normalised, scale
 
 
-def _unit_covariance(live: LiveChannels, is_passive: NDArray[np.bool_], mean_variance: Array) -> Array:
+def _response(live: LiveChannels, is_passive: NDArray[np.bool_]) -> Array:
+    """Give the rows of (A^T W A)^-1 that belong to phases, for the columns that the fit uses in most voxels."""
     n_phases = live.model.n_phases
     used = np.ones(live.gram.shape[0], dtype=np.bool_)
     if is_passive.size:
@@ -135,5 +154,4 @@ def _unit_covariance(live: LiveChannels, is_passive: NDArray[np.bool_], mean_var
     used &= np.diag(live.gram) > 0
     inverse = np.zeros_like(live.gram)
     inverse[np.ix_(used, used)] = np.linalg.pinv(live.gram[np.ix_(used, used)], hermitian=True)
-    covariance: Array = inverse @ live.unit_covariance(mean_variance) @ inverse
-    return covariance[:n_phases, :n_phases]
+    return inverse[:n_phases]

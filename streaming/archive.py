@@ -120,7 +120,7 @@ def _write_map(entry: Any, one: Map, result: Result) -> None:
             "low": one.low,
             "high": one.high,
             "estimator": ESTIMATOR,
-            "errors": "counting statistics, and the misfit of the mean pattern",
+            "errors": "counting statistics with the misfit of the mean pattern, or the scatter of two halves if larger",
         }
     )
     _write_axes(group, result)
@@ -145,7 +145,7 @@ def _write_amounts(entry: Any, result: Result, names: list[str]) -> None:
     group["phase"] = np.arange(len(names))
     group["phase_name"] = names
     _put(group, "amounts", np.moveaxis(result.amounts.phases, -1, 0).astype(np.float32), "")
-    sigma = np.sqrt(np.einsum("...ii->...i", result.amounts.covariance))
+    sigma = np.stack([result.amounts.sigma(gradient) for gradient in np.eye(len(names))], axis=-1)
     _put(group, "amounts_errors", np.moveaxis(sigma, -1, 0).astype(np.float32), "")
 
 

@@ -21,7 +21,7 @@ class Quantity:
 def total_amount(amounts: Amounts) -> Quantity:
     """Give the sum of all phases, shape (...)."""
     ones = np.ones(amounts.n_phases)
-    return Quantity(value=amounts.phases.sum(axis=-1), sigma=_sigma(amounts.covariance, ones))
+    return Quantity(value=amounts.phases.sum(axis=-1), sigma=amounts.sigma(ones))
 
 
 def weight_fractions(amounts: Amounts) -> Quantity:
@@ -32,7 +32,8 @@ def weight_fractions(amounts: Amounts) -> Quantity:
     total = _nan_where_zero(amounts.phases.sum(axis=-1))[..., None]
     fraction = amounts.phases / total
     gradient = (np.eye(amounts.n_phases) - fraction[..., :, None]) / total[..., None]
-    return Quantity(value=fraction, sigma=_sigma(amounts.covariance[..., None, :, :], gradient))
+    sigma = np.stack([amounts.sigma(gradient[..., k, :]) for k in range(amounts.n_phases)], axis=-1)
+    return Quantity(value=fraction, sigma=sigma)
 
 
 def carbon_amount(amounts: Amounts, *, mass_per_c6_dalton: Array) -> Quantity:
@@ -41,7 +42,7 @@ def carbon_amount(amounts: Amounts, *, mass_per_c6_dalton: Array) -> Quantity:
     ``mass_per_c6_dalton`` has one value per phase, NaN for those that are not graphite.
     """
     per_mass = np.where(np.isnan(mass_per_c6_dalton), 0.0, 1.0 / mass_per_c6_dalton)
-    return Quantity(value=amounts.phases @ per_mass, sigma=_sigma(amounts.covariance, per_mass))
+    return Quantity(value=amounts.phases @ per_mass, sigma=amounts.sigma(per_mass))
 
 
 def lithium_in_graphite(amounts: Amounts, *, lithium_x: Array, mass_per_c6_dalton: Array) -> Quantity:
@@ -56,13 +57,7 @@ def lithium_in_graphite(amounts: Amounts, *, lithium_x: Array, mass_per_c6_dalto
     carbon = _nan_where_zero(amounts.phases @ per_mass)
     value: Array = (amounts.phases @ (per_mass * x_of_phase)) / carbon
     gradient = per_mass * (x_of_phase - value[..., None]) / carbon[..., None]
-    return Quantity(value=value, sigma=_sigma(amounts.covariance, gradient))
-
-
-def _sigma(covariance: Array, gradient: Array) -> Array:
-    variance = np.einsum("...i,...ij,...j->...", gradient, covariance, gradient)
-    sigma: Array = np.sqrt(np.maximum(variance, 0.0))
-    return sigma
+    return Quantity(value=value, sigma=amounts.sigma(gradient))
 
 
 def _nan_where_zero(values: Array) -> Array:

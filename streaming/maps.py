@@ -1,6 +1,6 @@
 """Maps: receives the slice and its phase amounts, gives named maps with uncertainty, and a reason where there is no value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +61,12 @@ class Map:
 def make_maps(slice_: Slice, amounts: Amounts, *, profile: Profile, structures: tuple[Structure, ...]) -> list[Map]:
     """Give the maps of a slice: x in LixC6 if there is graphite, the weight fraction of each phase, and the coverage."""
     unknown = _unknown(slice_, amounts)
+    # By the scatter between halves the streaks of the first lines would hide half of the sample; its sigma tells them.
+    predicted = replace(amounts, scatter=None)
     maps = []
     if any(phase.lithium_x is not None for phase in profile.phases):
-        maps.append(_lithium_map(amounts, unknown, profile=profile, structures=structures))
-    total = total_amount(amounts)
+        maps.append(_lithium_map(amounts, predicted, unknown, profile=profile, structures=structures))
+    total = total_amount(predicted)
     reason = _masked_below(total, unknown, fraction=_SAMPLE_FRACTION)
     fractions = weight_fractions(amounts)
     for k, phase in enumerate(profile.phases):
@@ -74,11 +76,13 @@ def make_maps(slice_: Slice, amounts: Amounts, *, profile: Profile, structures: 
     return maps
 
 
-def _lithium_map(amounts: Amounts, unknown: Reasons, *, profile: Profile, structures: tuple[Structure, ...]) -> Map:
+def _lithium_map(
+    amounts: Amounts, predicted: Amounts, unknown: Reasons, *, profile: Profile, structures: tuple[Structure, ...]
+) -> Map:
     lithium_x = np.array([np.nan if phase.lithium_x is None else phase.lithium_x for phase in profile.phases])
     is_graphite = ~np.isnan(lithium_x)
     mass = np.array([s.mass_per_c6_dalton if is_g else np.nan for s, is_g in zip(structures, is_graphite, strict=True)])
-    carbon = carbon_amount(amounts, mass_per_c6_dalton=mass)
+    carbon = carbon_amount(predicted, mass_per_c6_dalton=mass)
     reason = _masked_below(carbon, unknown, fraction=profile.reconstruction.electrode_fraction)
     x = lithium_in_graphite(amounts, lithium_x=lithium_x, mass_per_c6_dalton=mass)
     return _map(

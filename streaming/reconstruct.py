@@ -129,6 +129,31 @@ class Reconstruction:
             n_lines=len(self._rows),
         )
 
+    @property
+    def angles_deg(self) -> Array:
+        """Angles of the lines present, in the order of their numbers."""
+        return np.array([row.projection.angle_deg for row in self._rows.values()])
+
+    def combined(self, weights: Array, mixing: Array) -> Array:
+        """Back project the lines with other weights than their own, and with their channels mixed.
+
+        Parameters
+        ----------
+        weights
+            One of each line, in the order of :attr:`angles_deg`, radian.
+        mixing
+            Shape (n_out, n_channels).
+
+        Returns
+        -------
+        Array
+            Shape (n_voxels, n_voxels, n_out).
+        """
+        volume = np.zeros((*self._volume.shape[:2], mixing.shape[0]))
+        rows = np.stack([row.values[:, :-_N_EXTRA] @ mixing.T for row in self._rows.values()])
+        self._back_project(volume, rows * weights[:, None, None], self.angles_deg)
+        return volume
+
     def _filtered(self, projection: Projection) -> _Row:
         channels, variance = fill_unmeasured(projection)
         step_mm = self.grid.step_mm
@@ -145,10 +170,14 @@ class Reconstruction:
     def _add(self, differences: list[tuple[_Row, Array]]) -> None:
         if not differences:
             return
+        rows = np.stack([row.values * factors for row, factors in differences])
+        self._back_project(self._volume, rows, np.array([row.projection.angle_deg for row, _ in differences]))
+
+    def _back_project(self, volume: Array, rows: Array, angles_deg: Array) -> None:
         add_back_projections(
-            self._volume,
-            np.stack([row.values * factors for row, factors in differences]),
-            angles_deg=np.array([row.projection.angle_deg for row, _ in differences]),
+            volume,
+            rows,
+            angles_deg=angles_deg,
             pixel_mm=self.pixel_mm,
             step_mm=self.grid.step_mm,
             centre_index=(self.centre_mm - self.grid.first_position_mm) / self.grid.step_mm,

@@ -6,7 +6,7 @@ these is revised, everything is rebuilt from the lines, which :class:`LineSource
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from streaming.amounts import Amounts, add_misfit, fit_amounts
 from streaming.centre import Centre, centre_of_mass
 from streaming.channels import LiveChannels, PatternModel, make_live_channels
 from streaming.correct import check_grid, make_projection, typical_variance
+from streaming.halves import scatter_of_halves
 from streaming.line import Line
 from streaming.maps import Map, make_maps
 from streaming.reconstruct import Reconstruction, Slice
@@ -188,8 +189,9 @@ class Tomogram:
         slice_ = self._reconstruction.slice()
         mass, is_measured = self._mass_sinogram(projections)
         mean_fit = self._fit(mean_pattern, mean_variance, self._live)
+        fitted = fit_amounts(slice_.channels, slice_.noise, live=self._live, mean_variance=mean_variance)
         amounts = add_misfit(
-            fit_amounts(slice_.channels, slice_.noise, live=self._live, mean_variance=mean_variance),
+            replace(fitted, scatter=scatter_of_halves(self._reconstruction, fitted.response)),
             residual=mean_pattern - mean_fit,
             mean_mass=float(np.mean(mass[is_measured])) if is_measured.any() else 0.0,
             live=self._live,

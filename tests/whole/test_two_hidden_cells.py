@@ -122,6 +122,8 @@ def test_the_lithium_of_a_hidden_cell_is_found(cells: dict[str, Analysed], name:
     assert score.n_missing == 0
     assert abs(score.bias) < 0.03
     assert score.rms < 0.05
+    assert score.coverage_68 is not None
+    assert 0.55 < score.coverage_68 < 0.95
 
 
 @pytest.mark.slow
