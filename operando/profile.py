@@ -252,11 +252,15 @@ class Cell(Section):
 
 
 class Addresses(Section):
-    """Where the three feeds are served."""
+    """Where the three feeds are served, and where questions and commands are taken."""
 
     journal: TcpAddress = "tcp://127.0.0.1:24101"
     reduction: TcpAddress = "tcp://127.0.0.1:24102"
     results: TcpAddress = "tcp://127.0.0.1:24103"
+    questions: TcpAddress = "tcp://127.0.0.1:24105"
+    """Answered by the analysis: patterns of voxels."""
+    commands: TcpAddress = "tcp://127.0.0.1:24106"
+    """Taken by the acquisition: pause, resume, abort."""
 
 
 class Effects(Section):

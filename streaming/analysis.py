@@ -14,7 +14,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from operando.bus import FeedClient, FeedServer, MemoryStore, Store
+from operando.bus import AnswerServer, FeedClient, FeedServer, MemoryStore, Store
 from operando.errors import DataError
 from operando.messages import (
     CellReading,
@@ -26,10 +26,12 @@ from operando.messages import (
     Notice,
     RunStarted,
     RunStopped,
+    ServicesOffered,
     StreamStatus,
 )
 from operando.profile import Profile
 from operando.scan import LineKey
+from streaming.answering import KnownTomograms, RegionAnswerer
 from streaming.archive import run_of_archive, write_scan
 from streaming.centre import CENTRES_AGREE, compare_centres
 from streaming.channels import PatternModel, make_pattern_model
@@ -75,11 +77,15 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     store = MemoryStore()
     analysis = Analysis(profile, model, out=out, store=store, clock=time.monotonic, wall_clock=time.time)
     addresses = profile.addresses
+    answer = RegionAnswerer(profile, model, lines_folder=out / "lines", ingredients_of=analysis.tomograms)
     with (
         FeedServer(store, addresses.results),
+        AnswerServer(addresses.questions, answer) as questions,
         FeedClient(addresses.journal) as journal,
         FeedClient(addresses.reduction) as reduction,
     ):
+        offered = ServicesOffered(questions=questions.address, commands=addresses.commands, time_s=time.time())
+        store.append(offered, key="services")
         logger.info("analysing", journal=addresses.journal, reduction=addresses.reduction)
         ready()
         while not stop.is_set():
@@ -124,6 +130,8 @@ class Analysis:
     ) -> None:
         self._profile, self._model, self._out, self._store = profile, model, out, store
         self._clock, self._wall_clock = clock, wall_clock
+        self.tomograms = KnownTomograms(profile, out)
+        """What can be asked about regions."""
         self._run: RunStarted | None = None
         self._tomogram: Tomogram | None = None
         self._shelf = LineShelf("", out / "lines")
@@ -256,6 +264,7 @@ class Analysis:
         archive = self._out / "scan.nxs"
         if result is not None:
             self._revision += 1
+            self.tomograms.hand_over(result.ingredients)
             publish_result(
                 self._store,
                 result,

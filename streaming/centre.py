@@ -46,6 +46,8 @@ def centre_of_mass(sinogram: Array, angles_deg: Array) -> Centre | None:
     Projections whose residual is beyond three robust standard deviations are left out. None if the angles span less than
     :data:`LEAST_SPAN_DEG` or fewer than five projections hold anything.
     """
+    if not len(sinogram):
+        return None
     mass = sinogram.sum(axis=1)
     is_full = mass > 0.1 * np.median(mass)
     if is_full.sum() < 5 or np.ptp(angles_deg[is_full]) < LEAST_SPAN_DEG:

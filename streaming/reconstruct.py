@@ -25,7 +25,7 @@ LARGEST_GAP_DEG = 30.0
 """A line stands for at most this angle. Without a limit the last line before a wedge that is still missing would outweigh all
 others; with a much smaller one the first lines of an interlaced scan would all count the same, whatever their gaps."""
 
-_LEAST_MEASURED = 0.5
+LEAST_MEASURED = 0.5
 """Part of a line that must be measured for it to be reconstructed: across larger holes a filled line is mostly invented."""
 
 _N_EXTRA = 2
@@ -98,11 +98,16 @@ class Reconstruction:
         axis: Array = self.pixel_mm * (np.arange(n_voxels, dtype=np.float64) - (n_voxels - 1) / 2)
         return axis
 
+    @property
+    def weights(self) -> dict[int, float]:
+        """Angle in radian that each line which is reconstructed stands for, by line."""
+        return dict(self._weights)
+
     def update(self, projections: Mapping[int, Projection | None]) -> None:
         """Let these projections count for their lines from now on; None takes a line out."""
         rows = dict(self._rows)
         for line, projection in projections.items():
-            if projection is None or projection.is_measured.mean() < _LEAST_MEASURED:
+            if projection is None or projection.is_measured.mean() < LEAST_MEASURED:
                 rows.pop(line, None)
             elif line not in rows or rows[line].projection is not projection:
                 rows[line] = self._filtered(projection)

@@ -26,6 +26,7 @@ from streaming.line import Line
 from streaming.maps import Map, make_maps
 from streaming.reconstruct import Reconstruction, Slice
 from streaming.record import LineRecord, record_from_line
+from streaming.region import Ingredients, counting_lines
 from streaming.sinogram import Projection, Sinogram
 
 logger = structlog.get_logger(__name__)
@@ -71,6 +72,8 @@ class Result:
     centre_sigma_mm: float | None
     records: list[LineRecord]
     """The attempts that count, by line."""
+    ingredients: Ingredients
+    """What a region's pattern is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +111,7 @@ class Tomogram:
             n_points=run.n_points,
         )
         self._profile, self._model, self._read_again, self._n_threads = profile, model, read_again, n_threads
+        self._run = run.run
         self._sinogram = Sinogram()
         self._records: dict[tuple[int, int], LineRecord] = {}
         self._mass: dict[tuple[int, int], Array] = {}
@@ -188,12 +192,13 @@ class Tomogram:
         mean_variance = np.sum([projection.variance_sum for projection in projections], axis=0) / n_patterns
         slice_ = self._reconstruction.slice()
         mass, is_measured = self._mass_sinogram(projections)
+        mean_mass = float(np.mean(mass[is_measured])) if is_measured.any() else 0.0
         mean_fit = self._fit(mean_pattern, mean_variance, self._live)
         fitted = fit_amounts(slice_.channels, slice_.noise, live=self._live, mean_variance=mean_variance)
         amounts = add_misfit(
             replace(fitted, scatter=scatter_of_halves(self._reconstruction, fitted.response)),
             residual=mean_pattern - mean_fit,
-            mean_mass=float(np.mean(mass[is_measured])) if is_measured.any() else 0.0,
+            mean_mass=mean_mass,
             live=self._live,
         )
         step_mm, sigma = self.grid.step_mm, self._estimate.sigma if self._estimate else None
@@ -210,6 +215,23 @@ class Tomogram:
             estimated_centre_mm=self._mm(self._estimate.index) if self._estimate else None,
             centre_sigma_mm=sigma * step_mm if sigma is not None else None,
             records=[self._records[p.key.line, p.key.attempt] for p in projections],
+            ingredients=self._ingredients(projections, residual=mean_pattern - mean_fit, mean_mass=mean_mass),
+        )
+
+    def _ingredients(self, projections: list[Projection], *, residual: Array, mean_mass: float) -> Ingredients:
+        weights = self._reconstruction.weights
+        keys = {p.key.line: p.key for p in projections}
+        lowest = self._reference or (0, 0)
+        return Ingredients(
+            run=self._run,
+            grid=self.grid,
+            centre_mm=self._reconstruction.centre_mm,
+            window=self._profile.reconstruction.filter,
+            estimator=self._profile.integration.estimator,
+            lines=counting_lines([keys[line] for line in weights], list(weights.values())),
+            reference=self._records[lowest].key,
+            residual=residual,
+            mean_mass=mean_mass,
         )
 
     def _lowest(self, records: Mapping[tuple[int, int], LineRecord]) -> tuple[int, int] | None:

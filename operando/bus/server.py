@@ -56,7 +56,7 @@ class FeedServer:
 
     def __init__(self, store: Store, address: str) -> None:
         self._store = store
-        self._socket = _bound(address)
+        self._socket = bound_router(address, max_bytes=MAX_QUESTION_BYTES)
         self.address = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
         self.n_refused = 0
         self._pending: dict[bytes, _Question] = {}
@@ -135,10 +135,17 @@ class FeedServer:
             logger.info("client gone", reason=str(gone))
 
 
-def _bound(address: str) -> zmq.Socket[bytes]:
+def bound_router(address: str, *, max_bytes: int) -> zmq.Socket[bytes]:
+    """Give a socket that hears questions of at most this size.
+
+    Raises
+    ------
+    ServiceError
+        If the address cannot be bound.
+    """
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
     socket.linger = 0
-    socket.maxmsgsize = MAX_QUESTION_BYTES
+    socket.maxmsgsize = max_bytes
     socket.sndhwm = 64
     deadline = time.monotonic() + BIND_PATIENCE_S
     while True:

@@ -13,7 +13,7 @@ import silx.io
 import silx.io.nxdata
 from numpy.typing import NDArray
 
-from operando.bus import Entry, FeedClient, FeedServer, MemoryStore
+from operando.bus import Asker, Entry, FeedClient, FeedServer, MemoryStore
 from operando.messages import (
     CellReading,
     FramePreview,
@@ -24,9 +24,12 @@ from operando.messages import (
     Message,
     Notice,
     PatternPublished,
+    RegionAnswered,
+    RegionAsked,
     RunStarted,
     RunStopped,
     ScanProgress,
+    ServicesOffered,
     SinogramPublished,
     StreamStatus,
 )
@@ -408,7 +411,7 @@ def feeds() -> Iterator[tuple[MemoryStore, MemoryStore, Profile]]:
         with FeedServer(MemoryStore(), "tcp://127.0.0.1:*") as free:
             results = free.address
         addresses = PROFILE.addresses.model_copy(
-            update={"journal": one.address, "reduction": other.address, "results": results}
+            update={"journal": one.address, "reduction": other.address, "results": results, "questions": "tcp://127.0.0.1:*"}
         )
         yield journal, reduction, PROFILE.model_copy(update={"addresses": addresses})
 
@@ -429,13 +432,29 @@ def test_process_follows_its_feeds_and_serves_results(
         journal.append(stopped())
         with FeedClient(profile.addresses.results) as client:
             found = _until(client, lambda message: isinstance(message, ScanProgress) and message.state == "finished")
+        with FeedClient(profile.addresses.results) as client:
+            offered = _until(client, lambda message: isinstance(message, ServicesOffered))
         assert isinstance(found, ScanProgress)
         assert found.lines_done == 5
+        assert isinstance(offered, ServicesOffered)
+        assert _region_of(offered.questions).n_lines == 5
     finally:
         stop.set()
         process.join(10)
     assert not process.is_alive()
     assert (tmp_path / "scan.nxs").is_file()
+
+
+def _region_of(address: str) -> RegionAnswered:
+    asker = Asker(address)
+    asker.ask(RegionAsked(run=RUN, x_mm=[0.5], y_mm=[0.3]))
+    deadline = time.monotonic() + 30
+    while (entry := asker.poll()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    asker.close()
+    assert isinstance(entry.message, RegionAnswered), entry.message
+    return entry.message
 
 
 def _until(client: FeedClient, is_wanted: Callable[[Message], bool]) -> Message:

@@ -1,0 +1,216 @@
+"""The pattern of a region: receives the lines of a tomogram and some voxels, gives their mean pattern and its fit.
+
+Filtered back projection is linear, so the mean pattern of some voxels is one weighted sum over all measured patterns. The
+weights are had by running the reconstruction backwards: from the voxels to places on each line, through the filter, the
+interpolation of holes and of positions, to the points. It is the same reconstruction as that of the maps
+(:mod:`streaming.reconstruct`): the channels of this pattern are the channels of these voxels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operando.bus import SupersededError
+from operando.scan import LineKey, TomogramGrid
+from streaming.amounts import Amounts, add_misfit, fit_amounts
+from streaming.channels import LiveChannels
+from streaming.line import Line
+from streaming.reconstruct import Filter, convolved, filter_kernel
+from streaming.sinogram import Resampling, make_resampling
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountingLine:
+    """A line that a tomogram is made of."""
+
+    key: LineKey
+    weight_rad: float
+    """The angle that it stands for, scaled so that all lines together stand for half a turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ingredients:
+    """What a tomogram is made of, as far as a region's pattern needs it; never changed, a newer one replaces it."""
+
+    run: str
+    grid: TomogramGrid
+    centre_mm: float
+    window: Filter
+    estimator: str
+    """``mean`` or ``trimmed``."""
+    lines: tuple[CountingLine, ...]
+    reference: LineKey
+    """The line that sets the weights of the fit, and the ring current that all are scaled to."""
+    residual: Array
+    """Mean pattern of the tomogram minus its fit, shape (n_radial,)."""
+    mean_mass: float
+    """Mean mass along the beam."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Patterns:
+    """What a region needs of a line: kept, so that the next region need not read it again."""
+
+    angle_deg: float
+    mean: NDArray[np.float32]
+    """The estimator's patterns, shape (n_points, n_radial), photons per pixel; NaN where a frame is missing."""
+    variance: NDArray[np.float32]
+    resampling: Resampling
+    ring_current_ma: float | None
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it takes."""
+        return int(self.mean.nbytes + self.variance.nbytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RegionFit:
+    """The mean pattern of a region and what the fit makes of it."""
+
+    pattern: Array
+    """Shape (n_radial,), photons per pixel and mm; NaN where no pixel is."""
+    sigma: Array
+    """Standard deviation of ``pattern``, from counting alone."""
+    amounts: Amounts
+    """Of this one pattern, shape (1, ...)."""
+    misfit: float | None
+    """Weighted profile residual Rwp, 0 to 1: R. A. Young, The Rietveld Method (1993), table 1.3."""
+
+
+def patterns_from_line(line: Line, *, grid: TomogramGrid, estimator: str) -> Patterns:
+    """Keep of a line what a region needs."""
+    return Patterns(
+        angle_deg=line.angle_deg,
+        mean=line.trimmed if estimator == "trimmed" else line.mean,
+        variance=line.variance,
+        resampling=make_resampling(line.positions_mm, line.is_received, grid),
+        ring_current_ma=line.ring_current_ma,
+    )
+
+
+def fit_region(
+    ingredients: Ingredients,
+    *,
+    x_mm: Array,
+    y_mm: Array,
+    live: LiveChannels,
+    patterns_of: Callable[[LineKey], Patterns],
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> RegionFit:
+    """Reconstruct the mean pattern of some voxels and fit it.
+
+    Parameters
+    ----------
+    ingredients
+        The tomogram.
+    x_mm, y_mm
+        Centres of the voxels from the rotation axis, shape (n_voxels,).
+    live
+        The channels of the tomogram's reference line.
+    patterns_of
+        Gives the patterns of a line.
+    is_wanted
+        Asked at every line.
+
+    Raises
+    ------
+    SupersededError
+        If it is no longer wanted.
+    """
+    kernel = filter_kernel(ingredients.grid.n_points, window=ingredients.window)
+    reference_ma = patterns_of(ingredients.reference).ring_current_ma
+    n_radial = ingredients.residual.size
+    pattern, variance, scan_variance = np.zeros(n_radial), np.zeros(n_radial), np.zeros(n_radial)
+    for line in ingredients.lines:
+        if not is_wanted():
+            raise SupersededError("nobody waits for this region any more")
+        patterns = patterns_of(line.key)
+        scale = reference_ma / patterns.ring_current_ma if reference_ma and patterns.ring_current_ma else 1.0
+        places = places_on_line(ingredients, patterns.angle_deg, x_mm=x_mm, y_mm=y_mm)
+        weights = line.weight_rad * scale * point_weights(places, kernel, patterns) / ingredients.grid.step_mm
+        used = np.flatnonzero(weights)
+        pattern += weights[used] @ patterns.mean[used]
+        variance += weights[used] ** 2 @ patterns.variance[used]
+        scan_variance += np.nansum(patterns.variance, axis=0) * scale**2
+    amounts = fit_amounts(
+        live.channels(_counted(pattern[None], live)),
+        live.effective_variance(_counted(variance[None], live)),
+        live=live,
+        mean_variance=scan_variance,
+    )
+    amounts = add_misfit(amounts, residual=ingredients.residual, mean_mass=ingredients.mean_mass, live=live)
+    return RegionFit(
+        pattern=pattern,
+        sigma=np.sqrt(variance),
+        amounts=amounts,
+        misfit=_rwp(pattern, live.model.templates @ amounts.values[0], live),
+    )
+
+
+def places_on_line(ingredients: Ingredients, angle_deg: float, *, x_mm: Array, y_mm: Array) -> Array:
+    """Give how much each grid point of a line has in the mean of the voxels, before the filter; shape (n_points,)."""
+    grid, angle = ingredients.grid, np.deg2rad(angle_deg)
+    place = (x_mm * np.cos(angle) + y_mm * np.sin(angle) + ingredients.centre_mm - grid.first_position_mm) / grid.step_mm
+    lower = np.clip(np.floor(place), 0, grid.n_points - 2).astype(np.intp)
+    fraction = place - lower
+    share = np.where((fraction >= 0) & (fraction <= 1), 1.0 / x_mm.size, 0.0)
+    places: Array = np.bincount(lower, share * (1 - fraction), grid.n_points).astype(np.float64)
+    places += np.bincount(lower + 1, share * fraction, grid.n_points)
+    return places
+
+
+def point_weights(places: Array, kernel: Array, patterns: Patterns) -> Array:
+    """Give the weight of each point's pattern for these places: filter, holes and positions, all in reverse."""
+    # The filter is the same in both directions, so its reverse is itself.
+    weights = convolved(places[:, None], kernel)[:, 0]
+    resampling = patterns.resampling
+    _pour_holes(weights, resampling.is_measured)
+    points = np.zeros(patterns.mean.shape[0])
+    np.add.at(points, resampling.lower, weights * (1 - resampling.fraction))
+    np.add.at(points, resampling.upper, weights * resampling.fraction)
+    return points
+
+
+def _pour_holes(weights: Array, is_measured: NDArray[np.bool_]) -> None:
+    """Give the weight of each hole to the two measured points that it is interpolated from, in place."""
+    measured, holes = np.flatnonzero(is_measured), np.flatnonzero(~is_measured)
+    if not holes.size or not measured.size:
+        return
+    after = np.searchsorted(measured, holes)
+    left, right = measured[np.maximum(after - 1, 0)], measured[np.minimum(after, measured.size - 1)]
+    part = np.where(right > left, (holes - left) / np.maximum(right - left, 1), 0.0)
+    np.add.at(weights, left, weights[holes] * (1 - part))
+    np.add.at(weights, right, weights[holes] * part)
+    weights[holes] = 0.0
+
+
+def _counted(values: Array, live: LiveChannels) -> Array:
+    """Interpolate over q the counted bins that a pattern lacks, as the live analysis does for each point."""
+    bins, whole = np.arange(values.shape[1]), values.copy()
+    for row in whole:
+        lacks = np.isnan(row) & (live.weights > 0)
+        if lacks.any():
+            known = np.isfinite(row)
+            row[lacks] = np.interp(bins[lacks], bins[known], row[known]) if known.any() else 0.0
+    return whole
+
+
+def _rwp(pattern: Array, fit: Array, live: LiveChannels) -> float | None:
+    counted = (live.weights > 0) & np.isfinite(pattern)
+    power = float(live.weights[counted] @ pattern[counted] ** 2)
+    if power <= 0:
+        return None
+    return float(np.sqrt(live.weights[counted] @ (pattern - fit)[counted] ** 2 / power))
+
+
+def counting_lines(keys: Sequence[LineKey], weights_rad: Sequence[float]) -> tuple[CountingLine, ...]:
+    """Give the lines with their weights scaled to half a turn."""
+    total = sum(weights_rad)
+    return tuple(
+        CountingLine(key=key, weight_rad=weight * np.pi / total) for key, weight in zip(keys, weights_rad, strict=True)
+    )
