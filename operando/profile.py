@@ -320,6 +320,8 @@ class Twin(Section):
     """Mean counts of an unmasked pixel in a frame through the middle of the cell."""
     time_scale: Positive = 1.0
     """How much faster than real the axes move and settle between lines."""
+    prepared_frames: Annotated[int, Field(ge=0)] = 0
+    """Serve so many frames, made beforehand, in turn: for rates that cannot be made; maps then mean nothing. 0 makes each."""
     effects: Effects = Effects()
 
 

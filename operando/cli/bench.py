@@ -12,7 +12,7 @@ from rich.table import Table
 
 from operando.errors import MissingInputError
 
-MODULES = ("integration", "stream", "reconstruction")
+MODULES = ("integration", "stream", "reconstruction", "twin")
 
 
 def add_to(app: typer.Typer) -> None:

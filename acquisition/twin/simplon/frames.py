@@ -1,11 +1,12 @@
 """Where a detector's frames come from, and how they become what it delivers: unsigned, masked pixels at the maximum."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.twin.cable import Pulse
+from acquisition.twin.simplon.bslz4 import Method, Packed
 from operando.errors import DataError
 
 MASKED = np.iinfo(np.uint32).max
@@ -24,6 +25,15 @@ class FrameSource(Protocol):
         ...
 
 
+@runtime_checkable
+class PackedSource(Protocol):
+    """A source that has its frames in their wire form already, masked; asked from any thread."""
+
+    def packed(self, pulse: Pulse | None, image_id: int, method: Method) -> Packed | None:
+        """Give a frame packed, or None if it must be packed from its counts."""
+        ...
+
+
 class Masked:
     """A source whose frames read :data:`MASKED` wherever the detector's pixel mask is not zero."""
 
@@ -31,6 +41,10 @@ class Masked:
         self._source = source
         self._shape = pixel_mask.shape
         self._dead = np.flatnonzero(pixel_mask)
+
+    def packed(self, pulse: Pulse | None, image_id: int, method: Method) -> Packed | None:
+        """Give the source's packed frame, which is masked already; None from a source that has none."""
+        return self._source.packed(pulse, image_id, method) if isinstance(self._source, PackedSource) else None
 
     def frame(self, pulse: Pulse | None, image_id: int) -> NDArray[np.uint32]:
         """Give the source's frame with the mask applied."""

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from acquisition.twin.cable import Pulse
 from acquisition.twin.simplon.bslz4 import Method, Packed, pack
 from acquisition.twin.simplon.exposures import Exposure, Exposures
-from acquisition.twin.simplon.frames import FrameSource
+from acquisition.twin.simplon.frames import FrameSource, PackedSource
 from acquisition.twin.simplon.messages import TICKS_PER_S, End, Image, Start, StreamFormat
 from acquisition.twin.simplon.sender import Outgoing, Sender
 
@@ -126,7 +126,11 @@ class Series:
     ) -> list[bytes]:
         if self._is_aborted.is_set():
             return []  # The sender forgets it.
-        packed = self._outlet.packed.pack(self._source.frame(pulse, image_id), self._outlet.method)
+        packed = None
+        if isinstance(self._source, PackedSource):
+            packed = self._source.packed(pulse, image_id, self._outlet.method)
+        if packed is None:
+            packed = self._outlet.packed.pack(self._source.frame(pulse, image_id), self._outlet.method)
         image = Image(
             series_id=self.start.series_id,
             series_unique_id=self.start.series_unique_id,

@@ -140,10 +140,15 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
 
     source = sample.make_frame_source(profile, out=out)
     source.write_truth(out / "truth.h5")
+    shown: FrameSource = source
+    if profile.twin.prepared_frames > 0:
+        from acquisition.twin.prepared import prepare  # Here, as above.
+
+        shown = prepare(profile, n_frames=profile.twin.prepared_frames)
     head = head_of_profile(profile, pixel_mask=sample.pixel_mask(profile))
     with SimplonServer(
         head=head,
-        source=source,
+        source=shown,
         rest=profile.detector.rest,
         stream=profile.detector.stream,
         stream_format=profile.detector.stream_format,
