@@ -105,8 +105,10 @@ def open_window(address: str | None) -> "Monitor":
     from napari.settings import get_settings
     from qtpy.QtWidgets import QApplication
 
+    from viewer.colormaps import offer_in_napari
     from viewer.window import Monitor
 
+    offer_in_napari()
     get_settings().application.confirm_close_window = False
     viewer = napari.Viewer(title="operando", show=False)
     viewer.theme = "light"

@@ -56,10 +56,17 @@ def napari_colormap(name: str) -> Colormap:
     return Colormap(colour_table(name), name=name, display_name=DISPLAY_NAMES.get(name, name))
 
 
+def next_scale(name: str) -> str:
+    """Give the scale that comes after one: those of lithium go in a circle; others are even already and stay."""
+    circle = list(DISPLAY_NAMES)
+    return circle[(circle.index(name) + 1) % len(circle)] if name in circle else name
+
+
 def offer_in_napari() -> None:
     """Put operando's own scales among those that napari's layer controls list; again does no harm."""
     for name in DISPLAY_NAMES:
-        AVAILABLE_COLORMAPS[name] = napari_colormap(name)
+        if name not in AVAILABLE_COLORMAPS:
+            AVAILABLE_COLORMAPS[name] = napari_colormap(name)
 
 
 def coloured(value: NDArray[np.floating], *, low: float, high: float, colormap: str) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from operando.messages import MapPublished
 from viewer.checks import Shown
-from viewer.colormaps import colour_table
+from viewer.colormaps import napari_colormap
 from viewer.marks import Mark, fineness, holes, picture
 from viewer.session import Session
 from viewer.stacks import Grid, Stack
@@ -214,12 +214,10 @@ class MapLayers:
             dims.set_current_step(axis, index)
 
     def _make(self, name: str, shown_name: str, value: NDArray[Any], colormap: str, limits: tuple[float, float]) -> _Pair:
-        from napari.utils.colormaps import Colormap
-
         layer = self._viewer.add_image(
             value,
             name=shown_name,
-            colormap=Colormap(colour_table(colormap), name=colormap, display_name=colormap),
+            colormap=napari_colormap(colormap),
             contrast_limits=limits,
             interpolation2d="nearest",
             blending="translucent",

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewer.colormaps import coloured
+from viewer.marks import fineness, holes
+from viewer.marks import picture as hatched
 from viewer.scan_file import MapShown
+from viewer.stacks import grid_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,25 +19,32 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """Left, right, bottom, top, mm."""
 
-MIN_PIXELS = 400
-"""A map is enlarged to at least so many picture elements, voxel by voxel: programs that smooth pictures then blur no voxel."""
 MARGIN_SHARE = 0.06
 BAR_SHARE = 0.3
 """A scale bar is at most this part of a panel's width."""
 
 
 def draw_map(axes: "Axes", shown: MapShown, *, colormap: str, low: float, high: float) -> "AxesImage":
-    """Draw a map into axes without ticks, and give its image; a voxel without a value is left white."""
-    picture = coloured(shown.arrays["value"], low=low, high=high, colormap=colormap)
+    """Draw a map into axes without ticks, and give its image."""
     left, right, bottom, top = map_box(shown)
     axes.set_axis_off()
-    return axes.imshow(enlarged(picture), extent=(left, right, bottom, top), origin="lower", interpolation="none")
+    picture = map_picture(shown, colormap=colormap, low=low, high=high)
+    return axes.imshow(picture, extent=(left, right, bottom, top), origin="lower", interpolation="none")
 
 
-def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Repeat every voxel so often that the picture has :data:`MIN_PIXELS` along its longer edge."""
-    times = max(1, math.ceil(MIN_PIXELS / max(picture.shape[:2])))
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
+def map_picture(shown: MapShown, *, colormap: str, low: float, high: float) -> NDArray[np.uint8]:
+    """Give a map as a picture, first row at the bottom: holes are hatched, what is empty is transparent.
+
+    Every voxel is enlarged as in the window: programs that smooth pictures then blur no voxel.
+    """
+    value = shown.arrays["value"]
+    grid = grid_of(shown.message, value)
+    times = fineness(grid)
+    picture = coloured(value, low=low, high=high, colormap=colormap).repeat(times, axis=0).repeat(times, axis=1)
+    hatching = hatched(grid, holes(shown, grid.shape))
+    is_hatched = hatching[..., 3] > 0
+    picture[is_hatched] = hatching[is_hatched]
+    return picture
 
 
 def map_box(shown: MapShown) -> Box:

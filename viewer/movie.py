@@ -18,7 +18,7 @@ from operando.messages import CellReading, MapPublished
 from viewer.colormaps import coloured
 from viewer.figure import INK
 from viewer.layers import title
-from viewer.map_axes import draw_map, draw_scale_bar, enlarged, map_box
+from viewer.map_axes import draw_map, draw_scale_bar, map_box, map_picture
 from viewer.out_file import whole_file
 from viewer.session import Session, Shown
 from viewer.words import map_words
@@ -217,8 +217,7 @@ def _make_map(figure: "Figure", place: tuple[float, float, float, float], shown:
 
 def _picture(shown: Shown[MapPublished]) -> Frame:
     message = shown.message
-    value = shown.arrays["value"]
-    return enlarged(coloured(value, low=message.low, high=message.high, colormap=message.colormap))
+    return map_picture(shown, colormap=message.colormap, low=message.low, high=message.high)
 
 
 def _draw_bar(axes: "Axes", message: MapPublished) -> None:

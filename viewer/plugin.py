@@ -1,19 +1,24 @@
-"""What napari finds in operando: a widget that joins a running scan, and a reader that opens the maps of a finished one."""
+"""What napari finds in operando: a widget that shows a scan, running or finished, a reader for its maps, and samples to try."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QPushButton, QWidget
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from operando.errors import OperandoError
 from operando.messages import MapPublished
 from operando.profile import Addresses
 from viewer.app import check_address
-from viewer.colormaps import colour_table
+from viewer.colormaps import napari_colormap, offer_in_napari
+from viewer.export import describe
 from viewer.layers import title
 from viewer.mailbox import Receiver
 from viewer.replay import entries_from_archive
+from viewer.sample import lithium, write_sample
+from viewer.scan_file import read_scan
 
 if TYPE_CHECKING:
     import napari
@@ -22,42 +27,67 @@ if TYPE_CHECKING:
 
 LayerData = tuple[Any, dict[str, Any], str]
 
+N_CHARGE_SCANS = 10
+
 
 class Connector(QWidget):
-    """Asks for the address of the results and turns the napari window that it stands in into a monitor."""
+    """Asks for an address or a file, and turns the napari window that it stands in into a monitor of it."""
 
-    def __init__(self, viewer: "napari.Viewer") -> None:
+    def __init__(self, napari_viewer: "napari.Viewer") -> None:
+        # napari looks for a class and for this very name of the argument.
         super().__init__()
         self.monitor: Monitor | None = None
-        self._viewer = viewer
-        self._address = QLineEdit(Addresses().results)
+        # A plugin gets a proxy whose docks are proxies, too; Qt wants the docks themselves. This is wrapt's name for the viewer.
+        self._viewer: napari.Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._source = QLineEdit(Addresses().results)
+        self._source.setToolTip("tcp://HOST:PORT where results are served, or the path of a scan.nxs")
+        self._source.returnPressed.connect(self.connect_monitor)
         self._complaint = QLabel()
         self._complaint.setWordWrap(True)
-        button = QPushButton("Watch")
-        button.clicked.connect(self.connect_monitor)
+        choose, show = QPushButton("Choose a file…"), QPushButton("Show")
+        choose.clicked.connect(self._choose)
+        show.clicked.connect(self.connect_monitor)
         layout = QFormLayout(self)
-        layout.addRow("results", self._address)
-        layout.addRow(button)
+        layout.addRow("results or file", self._source)
+        layout.addRow(choose)
+        layout.addRow(show)
         layout.addRow(self._complaint)
 
+    @property
+    def complaint(self) -> str:
+        """Why nothing could be shown; empty if it could."""
+        return str(self._complaint.text())
+
+    def ask_for(self, source: str) -> None:
+        """Write an address or a path as if the user had typed it."""
+        self._source.setText(source)
+
     def connect_monitor(self) -> None:
-        """Start to watch; once in a window."""
+        """Start to show; once in a window."""
         from viewer.window import Monitor
 
+        if self.monitor is not None:
+            return
+        source = self._source.text().strip()
         try:
-            address = check_address(self._address.text().strip())
+            if source.endswith(".nxs"):
+                entries, receiver = entries_from_archive(Path(source)), None
+            else:
+                entries, receiver = [], Receiver(check_address(source))
         except OperandoError as wrong:
             self._complaint.setText(str(wrong))
             return
         self._complaint.setText("")
-        if self.monitor is None:
-            self.monitor = Monitor(self._viewer, Receiver(address))
-            self.setEnabled(False)
+        offer_in_napari()
+        self.monitor = Monitor(self._viewer, receiver)
+        self.monitor.feed(entries)
+        self.setEnabled(False)
 
-
-def make_connector(napari_viewer: "napari.Viewer") -> Connector:
-    """Give the widget for a napari window."""
-    return Connector(napari_viewer)
+    def _choose(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "A finished scan", "", "scans (*.nxs)")
+        if path:
+            self.ask_for(path)
+            self.connect_monitor()
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -71,24 +101,56 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
 
 def read_maps(path: str | list[str]) -> list[LayerData]:
     """Give the maps of archives as layers in millimetres; the first of each file is shown."""
+    offer_in_napari()
     layers: list[LayerData] = []
     for one in [path] if isinstance(path, str) else path:
-        maps = [entry for entry in entries_from_archive(Path(one)) if isinstance(entry.message, MapPublished)]
-        layers += [(entry.arrays["value"], _layer(entry.message, is_shown=entry is maps[0]), "image") for entry in maps]
+        for k, shown in enumerate(read_scan(Path(one)).maps):
+            layers.append((shown.arrays["value"], _layer(shown.message, is_shown=k == 0), "image"))
     return layers
 
 
-def _layer(message: Any, *, is_shown: bool) -> dict[str, Any]:
-    from napari.utils.colormaps import Colormap
+def sample_maps() -> list[LayerData]:
+    """Give all maps of a phantom, through a file and the reader, as those of a real scan would come."""
+    with tempfile.TemporaryDirectory(prefix="operando-sample-") as folder:
+        path = Path(folder) / "scan.nxs"
+        write_sample(path)
+        return read_maps(str(path))
 
-    # napari counts rows downwards; a mirrored scale lets y grow upwards without touching the user's camera.
+
+def sample_charge() -> list[LayerData]:
+    """Give x in LixC6 of a phantom while it charges, as one layer with a slider over the scans."""
+    data, keywords, kind = sample_maps()[0]
+    scans = np.stack([lithium(charge).astype(data.dtype) for charge in np.linspace(0.05, 0.95, N_CHARGE_SCANS)])
+    stacked = {
+        "scale": (1.0, *keywords["scale"]),
+        "translate": (0.0, *keywords["translate"]),
+        "units": ("pixel", *keywords["units"]),
+        "axis_labels": ("scan", *keywords["axis_labels"]),
+    }
+    return [(scans, {**keywords, **stacked}, kind)]
+
+
+def _layer(message: MapPublished, *, is_shown: bool) -> dict[str, Any]:
+    # napari counts rows downwards. In a window of operando the camera looks with y up; in any other a mirrored scale lets
+    # y grow upwards without touching the user's camera.
+    y_sign = 1 if _camera_looks_up() else -1
     return {
         "name": title(message),
-        "colormap": Colormap(colour_table(message.colormap), name=message.colormap),
+        "colormap": napari_colormap(message.colormap),
         "contrast_limits": (message.low, message.high),
-        "scale": (-message.pixel_mm, message.pixel_mm),
-        "translate": (-message.y_first_mm, message.x_first_mm),
+        "scale": (y_sign * message.pixel_mm, message.pixel_mm),
+        "translate": (y_sign * message.y_first_mm, message.x_first_mm),
         "units": ("mm", "mm"),
+        "axis_labels": ("y", "x"),
+        "interpolation2d": "nearest",
         "blending": "translucent",
         "visible": is_shown,
+        "metadata": {"operando": describe(message)},
     }
+
+
+def _camera_looks_up() -> bool:
+    import napari
+
+    viewer = napari.current_viewer()
+    return viewer is not None and str(viewer.scene.camera.orientation2d[0]) == "up"

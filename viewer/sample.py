@@ -133,7 +133,7 @@ def _write_map(entry: Any, name: str, label: str, value: Array, *, unit: str, co
     group["value"].attrs["units"] = unit
     group["value_errors"] = np.where(np.isfinite(value), 0.01 * high, np.nan).astype(np.float32)
     group["reason"] = np.isnan(value).astype(np.uint8)
-    group["reason"].attrs["meaning"] = json.dumps(_REASONS)
+    group["reason"].attrs.update({"meaning": json.dumps(_REASONS), "empty": [1]})
 
 
 def _write_sinogram(entry: Any, mass: Array) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from operando.errors import DataError, MissingInputError
 from operando.messages import CellReading, MapPublished, RunStarted
+from viewer.checks import Shown, checked_map
 from viewer.replay import entries_from_archive
-from viewer.session import Session, Shown
 
 MapShown = Shown[MapPublished]
 
@@ -69,12 +69,10 @@ def read_scan(path: Path) -> ScanFile:
         If it is no archive of operando, is damaged, or contradicts itself.
     """
     entries = entries_from_archive(path)
-    session = Session()
-    for entry in entries:
-        session.apply(entry)
-    if session.n_refused:
-        raise DataError(f"{path} contradicts itself: {session.complaint}")
-    maps = [Shown(message=entry.message, arrays=entry.arrays) for entry in entries if isinstance(entry.message, MapPublished)]
+    try:
+        maps = [checked_map(entry.message, entry.arrays) for entry in entries if isinstance(entry.message, MapPublished)]
+    except DataError as wrong:
+        raise DataError(f"{path} contradicts itself: {wrong}") from wrong
     readings = [entry.message for entry in entries if isinstance(entry.message, CellReading)]
     started = next((entry.message for entry in entries if isinstance(entry.message, RunStarted)), None)
     return ScanFile(path=path, maps=maps, readings=readings, started=started)

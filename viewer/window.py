@@ -20,6 +20,7 @@ from viewer.layers import MapLayers
 from viewer.mailbox import Receiver
 from viewer.panels import FramePanel, Panel, PatternPanel, SinogramPanel
 from viewer.session import Session, Topic
+from viewer.shortcuts import Shortcut, Shortcuts, looks
 from viewer.strip import StripChart
 from viewer.words import scan_words, voxel_text
 
@@ -73,8 +74,7 @@ class Monitor(QObject):
         self.header.follow_asked.connect(self.follow)
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.mouse_move_callbacks.append(self._on_mouse)
-        for key, act in self._keys().items():
-            viewer.bind_key(key, act, overwrite=True)
+        self.shortcuts = Shortcuts(viewer, self._window, self._keys())
         self._window.installEventFilter(self)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.tick)
@@ -115,8 +115,7 @@ class Monitor(QObject):
         self._timer.stop()
         self._window.removeEventFilter(self)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
-        for key in self._keys():
-            self.viewer.bind_key(key, None, overwrite=True)
+        self.shortcuts.close()
         self.layers.close()
         if self._on_mouse in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_mouse)
@@ -204,13 +203,16 @@ class Monitor(QObject):
         else:
             self.header.note_fault(name, None)
 
-    def _keys(self) -> dict[str, Callable[["napari.Viewer"], None]]:
-        return {
-            "L": lambda _: self.follow(),
-            "Home": lambda _: self.follow(),
-            "[": lambda _: self.session.show(self.session.timeline.index - 1),
-            "]": lambda _: self.session.show(self.session.timeline.index + 1),
-        }
+    def _keys(self) -> list[Shortcut]:
+        def step(n: int) -> Callable[[], None]:
+            return lambda: self.session.show(self.session.timeline.index + n)
+
+        return [
+            Shortcut(keys=("L", "Home"), words="follow the newest scan", act=self.follow),
+            Shortcut(keys=("[",), words="the scan before", act=step(-1)),
+            Shortcut(keys=("]",), words="the next scan", act=step(1)),
+            *looks(self.viewer, lambda: [self.layers.layer(name) for name in self.layers.visible_names]),
+        ]
 
     def _on_step(self, event: Any) -> None:
         """Learn that the slider was moved; by whom, the layers know."""

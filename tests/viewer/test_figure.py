@@ -9,9 +9,10 @@ import pytest
 
 from operando.errors import OutputError
 from operando.messages import CellReading
+from viewer.checks import Shown
 from viewer.colormaps import EVEN, PRINT, PUBLISHED, colour_table, lightness
 from viewer.figure import Layout, Panel, capacity_words, draw_figure, letter, voltage_words, write_figure
-from viewer.map_axes import filled_box, round_length
+from viewer.map_axes import filled_box, map_picture, round_length
 from viewer.sample import PIXEL_MM, lithium, write_sample
 from viewer.scan_file import CellState, ScanFile, cell_in_the_middle, read_scan
 
@@ -43,6 +44,21 @@ def test_every_voxel_of_a_figure_has_the_colour_of_its_x(scans, tmp_path):
     wanted = np.stack([255 * x[rows, columns], *np.zeros((2, len(rows)))], axis=-1)
     # The scale bar and the words stand below the map and the letter beside it: none covers a voxel.
     np.testing.assert_allclose(found, wanted, atol=3)
+
+
+def test_a_hole_is_hatched_and_what_is_empty_stays_white(scans):
+    shown = scans[1].maps_named("x_lithium")[0]
+    reason = shown.arrays["reason"].copy()
+    hole = np.zeros(reason.shape, dtype=bool)
+    hole[:5, :5] = True
+    reason[hole] = 2
+    assert shown.message.reasons[2] == "not measured yet"
+    with_hole = Shown(message=shown.message, arrays={**shown.arrays, "reason": reason})
+    alpha = map_picture(with_hole, colormap=PUBLISHED, low=0, high=1)[..., 3]
+    times = len(alpha) // len(reason)
+    voxels = alpha.reshape(len(reason), times, len(reason), times).any(axis=(1, 3))
+    is_value = np.isfinite(shown.arrays["value"])
+    np.testing.assert_array_equal(voxels, is_value | hole)
 
 
 def test_a_svg_holds_its_words_as_text(scans, tmp_path):
