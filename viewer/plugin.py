@@ -37,7 +37,7 @@ class Connector(QWidget):
         # napari looks for a class and for this very name of the argument.
         super().__init__()
         self.monitor: Monitor | None = None
-        # A plugin gets a proxy whose docks are proxies, too; Qt wants the docks themselves. This is wrapt's name for the viewer.
+        # A plugin gets a proxy whose docks are proxies, too; Qt wants the docks themselves. This is wrapt's name for it.
         self._viewer: napari.Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._source = QLineEdit(Addresses().results)
         self._source.setToolTip("tcp://HOST:PORT where results are served, or the path of a scan.nxs")
