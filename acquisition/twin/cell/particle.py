@@ -22,6 +22,9 @@ from acquisition.twin.cell.simulate import (
 )
 from acquisition.twin.cell.solver import load_pybamm
 
+N_RADIAL = 80
+"""Steps of the radius: the outermost then has a third of the volume of the outermost shell."""
+
 
 def simulate_particle(name: str, make: ParticleMake, protocol: Protocol) -> CellHistory:
     """Simulate a particle; its y is along the radius.
@@ -33,7 +36,9 @@ def simulate_particle(name: str, make: ParticleMake, protocol: Protocol) -> Cell
     """
     pybamm = load_pybamm()
     model = pybamm.lithium_ion.SPM({"working electrode": "positive"})
-    solved = solve_protocol(model, _parameters(pybamm, make), protocol, capacity_ah=make.capacity_ah, soc=None)
+    solved = solve_protocol(
+        model, _parameters(pybamm, make), protocol, capacity_ah=make.capacity_ah, soc=None, n_radial=N_RADIAL
+    )
     columns = terminal_columns(solved, capacity_ah=make.capacity_ah)
     return CellHistory(
         name=name,

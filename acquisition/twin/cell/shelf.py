@@ -24,7 +24,7 @@ from acquisition.twin.cell.simulate import simulate_cell
 logger = structlog.get_logger(__name__)
 
 FOLDER_VARIABLE = "OPERANDO_CACHE"
-RECIPE = 1
+RECIPE = 2
 """Raised when the same make and protocol would give another history."""
 
 

@@ -52,7 +52,9 @@ def simulate_cell(name: str, make: CellMake, protocol: Protocol) -> CellHistory:
     return _history(name, make, parameters, solved)
 
 
-def solve_protocol(model: Any, parameters: Any, protocol: Protocol, *, capacity_ah: float, soc: float | None) -> list[Solved]:
+def solve_protocol(
+    model: Any, parameters: Any, protocol: Protocol, *, capacity_ah: float, soc: float | None, n_radial: int = N_RADIAL
+) -> list[Solved]:
     """Take a model of PyBaMM through a protocol; gives each step's stage and solution. Without ``soc`` it starts as it is."""
     pybamm = load_pybamm()
     steps = [(stage, part) for stage in protocol.stages for part in _steps(pybamm, stage, capacity_ah, protocol.sample_s)]
@@ -60,7 +62,7 @@ def solve_protocol(model: Any, parameters: Any, protocol: Protocol, *, capacity_
         model,
         parameter_values=parameters,
         experiment=pybamm.Experiment([part for _, part in steps]),
-        var_pts={"x_n": N_NODES, "x_s": 6, "x_p": N_NODES, "r_n": N_RADIAL, "r_p": N_RADIAL},
+        var_pts={"x_n": N_NODES, "x_s": 6, "x_p": N_NODES, "r_n": n_radial, "r_p": n_radial},
     )
     solution = simulation.solve(initial_soc=soc, showprogress=False)
     solved = [step for cycle in solution.cycles for step in cycle.steps]

@@ -95,6 +95,19 @@ def test_particle_stops_early(history: Histories) -> None:
     assert PARTICLE.capacity_ah == pytest.approx(0.69e-9, rel=0.01)
 
 
+def test_lithium_in_the_particle_is_that_of_diffusion_in_a_sphere(history: Histories) -> None:
+    cell = history("particle")
+    row = max(row for row, name in enumerate(cell.step) if name == "CC_Chg")
+    radius_m, n_shells = PARTICLE.radius_um * 1e-6, cell.y.shape[1]
+    flux = 30e-12 / (96485.33 * 4 * np.pi * radius_m**2)
+    scale = flux * radius_m / (PARTICLE.diffusivity_m2_s * PARTICLE.sites_mol_m3)
+    inner = np.linspace(1, 0, n_shells + 1)
+    # Mean of r2/R2 over shells of equal volume; v is the volume within, in parts of the sphere's.
+    squares = np.diff(inner ** (5 / 3)) * 3 / 5 / np.diff(inner)
+
+    assert cell.y[row] - cell.y[row].mean() == pytest.approx(-scale * (squares / 2 - 0.3), abs=0.03 * scale / 5)
+
+
 def test_half_cell_stays_within_its_voltages_and_has_no_graphite(history: Histories) -> None:
     cell = history("half-cell")
 

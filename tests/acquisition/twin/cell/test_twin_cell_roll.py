@@ -107,6 +107,14 @@ def test_lag_has_the_other_sign_on_discharge_and_dies_away_at_rest(history: Hist
     assert lag[rest] == pytest.approx(lag[end] * np.exp(-(lived.time_s[rest] - lived.time_s[end]) / FORGET_S), rel=0.01)
 
 
+def test_lag_under_a_constant_rate_settles_at_what_an_hour_brings() -> None:
+    time_s = np.cumsum(np.random.default_rng(0).uniform(1, 400, 200))
+    rate = 0.5 / 3600
+    lag = behind(time_s, rate * time_s)
+
+    assert lag == pytest.approx(rate * FORGET_S * (1 - np.exp(-(time_s - time_s[0]) / FORGET_S)), abs=1e-9)
+
+
 def test_lic6_appears_first_beside_the_separator_at_high_rate(cell: Cells) -> None:
     roll, _, lived = cell("small", "small-2c")
     row = row_of(lived, "CCCV_Chg", 0.4)

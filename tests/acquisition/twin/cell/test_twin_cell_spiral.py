@@ -57,6 +57,14 @@ def test_faced_areas_of_the_electrodes_differ_by_curvature_alone() -> None:
     assert anode == pytest.approx(cathode, rel=0.08)
 
 
+def test_copper_is_as_long_as_its_spiral() -> None:
+    voxels = fill_voxels(SPIRAL, extent_mm=4.8, voxel_mm=0.02, n_nodes=10)
+    middle_mm, turns = SPIRAL.core_mm + SPIRAL.anode_mm + SPIRAL.cu_mm / 2, SPIRAL.last_turn
+    length_mm = 2 * np.pi * (middle_mm * turns + SPIRAL.pitch_mm * turns**2 / 2)
+
+    assert voxels.parts[Layer.CU].sum() * 0.02**2 / SPIRAL.cu_mm == pytest.approx(length_mm, rel=0.02)
+
+
 def test_tab_is_metal_and_leaves_what_lies_across_from_it_idle() -> None:
     with_tab = replace(SPIRAL, al_tab=Tab(turn=1.0, width_mm=0.8))
     x_mm, y_mm = grid()
