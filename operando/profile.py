@@ -26,6 +26,24 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class FrameFolder(Section):
+    """Detector files that another program writes."""
+
+    template: str
+    """Absolute path of the files, with ``{series}``, ``{image}`` (files of one image) or ``{file}`` (of several) for digits and
+    ``*`` for any part of a name, for instance ``/data/raw/scan_{series}/pilatus_{image}.cbf``."""
+    series: Annotated[int, Field(ge=0)] = 0
+    """Series of files whose template does not tell."""
+    first: Annotated[int, Field(ge=0)] = 0
+    """Number of the first file: image ids count from it."""
+    images_per_file: Annotated[int, Field(ge=1)] = 1
+    """Of HDF5 files that are numbered."""
+    dataset: str = ""
+    """Where in an HDF5 file the images are; empty finds the one dataset of the detector's shape."""
+    check_header: bool = True
+    """Whether pixel size and wavelength in the files must agree with the geometry; not everybody fills them in."""
+
+
 class Detector(Section):
     """The area detector and its stream."""
 
@@ -36,11 +54,22 @@ class Detector(Section):
     pixel_m: Positive
     readout_s: Annotated[float, Field(ge=0)]
     """Dead time between two frames."""
-    rest: Annotated[str, Field(pattern=r"^http://[^:/]+:\d+$")]
+    source: Literal["simplon", "folder"] = "simplon"
+    """Where the frames come from: the detector's own stream, or files in a folder."""
+    folder: FrameFolder | None = None
+    rest: Annotated[str, Field(pattern=r"^(http://[^:/]+:\d+)?$")] = ""
     """Base URL of the SIMPLON REST interface."""
-    stream: TcpAddress
+    stream: Annotated[str, Field(pattern=r"^(tcp://[^:]+:(\d+|\*))?$")] = ""
     stream_format: Literal["v2", "v1"] = "v2"
     saturation_counts: Annotated[int, Field(gt=0)] = 1_000_000
+
+    @model_validator(mode="after")
+    def _source_is_described(self) -> "Detector":
+        if self.source == "folder" and self.folder is None:
+            raise ValueError('source "folder" needs the section detector.folder with its template')
+        if self.source == "simplon" and not (self.rest and self.stream):
+            raise ValueError('source "simplon" needs rest and stream')
+        return self
 
 
 class Geometry(Section):
@@ -441,7 +470,18 @@ def write_profile(profile: Profile, path: Path) -> None:
         values["geometry"]["mask"] = str(profile.path(profile.geometry.mask))
     for phase, section in zip(profile.phases, values["phases"], strict=True):
         section["cif"] = str(profile.path(phase.cif))
+    for key in ("source", "fallback"):
+        if key in values["cell"]:
+            values["cell"][key] = _absolute(profile, values["cell"][key])
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def _absolute(profile: Profile, source: str) -> str:
+    """Give a cell source that names the same file from another folder; what begins with a variable does so already."""
+    kind, _, what = source.partition(":")
+    if kind not in ("file", "tail") or what.startswith("$"):
+        return source
+    return f"{kind}:{profile.path(Path(what))}"
 
 
 def _complaints(error: ValidationError) -> str:

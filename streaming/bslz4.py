@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operando.errors import WireError
+from streaming.byte_offset import decode_byte_offset_into
 from streaming.detector_message import Channel
 
 HEADER = struct.Struct(">QI")
@@ -48,6 +49,9 @@ def _decode_into(flat: NDArray[Any], channel: Channel) -> None:
         case "bslz4":
             _decode_bslz4_into(flat, channel)
             return
+        case "byte-offset":
+            decode_byte_offset_into(flat, channel.blob)
+            return
         case "raw":
             content = channel.blob
         case "lz4":
@@ -58,6 +62,20 @@ def _decode_into(flat: NDArray[Any], channel: Channel) -> None:
     if len(content) != channel.n_bytes:
         raise WireError(f"image holds {len(content)} bytes, {channel.shape} {channel.dtype} needs {channel.n_bytes}")
     flat[:] = np.frombuffer(content, dtype=channel.dtype)
+
+
+def is_whole_bslz4(channel: Channel) -> bool:
+    """Tell, without decoding, whether a blob has its header and all its blocks."""
+    try:
+        block_bytes = _checked_header(channel)
+    except WireError:
+        return False
+    size = channel.element_size
+    end = len(channel.blob) - (channel.n_bytes // size % 8) * size
+    body = np.frombuffer(channel.blob[HEADER.size : max(end, HEADER.size)], dtype=np.uint8)
+    if not any(channel.blob[: HEADER.size]):
+        return False
+    return _find_raw_lookalike(body, channel.n_bytes // size // 8 * 8 * size, block_bytes) != _TORN
 
 
 def _decode_bslz4_into(flat: NDArray[Any], channel: Channel) -> None:

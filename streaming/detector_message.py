@@ -19,8 +19,9 @@ MAX_ID = 2**32
 """Series and image ids end below this: ten thousand images a second for five days. A larger one is a broken or hostile message,
 and would make everything below it count as missing."""
 
-Encoding = Literal["raw", "bslz4", "lz4-h5", "lz4"]
-"""``lz4-h5`` is LZ4 in the blocks of HDF5 filter 32004 (V2), ``lz4`` one bare LZ4 block (V1)."""
+Encoding = Literal["raw", "bslz4", "lz4-h5", "lz4", "byte-offset"]
+"""``byte-offset`` is that of CBF files, decoded to uint32. ``lz4-h5`` is LZ4 in the blocks of HDF5 filter 32004 (V2), ``lz4``
+one bare LZ4 block (V1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

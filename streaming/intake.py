@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from operando.errors import WireError
 from streaming.account import FrameKey, SeriesKey
+from streaming.arrival import Arrival, Received, Told
 from streaming.bslz4 import array_from_channel
 from streaming.detector_message import Channel, DetectorMessage, Image, SeriesEnd, SeriesStart
 from streaming.events import Ended, Event, Rejected, RejectedError, Started, Unstarted
 from streaming.expected import ExpectedDetector
 from streaming.measured import FrameIntegrator, Measured
 from streaming.preview import Previewer
-from streaming.receive import Received
 from streaming.series_book import SeriesBook
 from streaming.simplon_v1 import message_from_parts
 from streaming.simplon_v2 import message_from_cbor
@@ -95,7 +95,7 @@ class Intake:
         self._series: dict[SeriesKey, _Series] = {}
         self._reported: set[str] = set()
 
-    def read(self, received: Received) -> tuple[list[Event], Job | None]:
+    def read(self, received: Arrival) -> tuple[list[Event], Job | None]:
         """Read one message: what it says, and the work that it brings; never raises for what a message holds.
 
         Called in the order of arrival, by one thread at a time.
@@ -136,10 +136,10 @@ class Intake:
             return [self._internal(wrong)]
         return [] if previewed is None else [previewed]
 
-    def _read(self, received: Received) -> tuple[list[Event], Job | None]:
-        if received.n_bytes > self._limit_bytes:
+    def _read(self, received: Arrival) -> tuple[list[Event], Job | None]:
+        if isinstance(received, Received) and received.n_bytes > self._limit_bytes:
             raise RejectedError("oversized message", f"{received.n_bytes} bytes, the limit is {self._limit_bytes}")
-        message = _message(received.parts)
+        message = received.message if isinstance(received, Told) else _message(received.parts)
         match message:
             case SeriesStart():
                 return [self._start(message)], None

@@ -8,12 +8,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 
 import structlog
 import zmq
 from zmq.utils.monitor import recv_monitor_message
+
+from streaming.arrival import Arrival, Received
 
 logger = structlog.get_logger(__name__)
 
@@ -24,20 +25,6 @@ _POLL_MS = 100
 _IDLE_POLLS = 5
 """Polls without a message or an attempt to connect after which a lost connection is dead; ZeroMQ tries again within 0.2 s."""
 _NEWS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_CONNECTED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """One message as it came."""
-
-    parts: tuple[bytes, ...]
-    received_s: float
-    """Unix epoch."""
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of all parts."""
-        return sum(map(len, self.parts))
 
 
 class Receiver:
@@ -60,7 +47,7 @@ class Receiver:
     def __init__(
         self,
         address: str,
-        destination: "queue.Queue[Received]",
+        destination: "queue.Queue[Arrival]",
         *,
         limit_bytes: int,
         on_refused: Callable[[str], None] = lambda sentence: None,

@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from operando.bus import FeedClient, FeedServer, MemoryStore
 from operando.profile import Profile
+from streaming.arrival import Arrival
 from streaming.collect import Collector
-from streaming.events import Event, Heard, JournalBeganAnew, Rejected
+from streaming.events import Event, Heard, JournalBeganAnew
 from streaming.expected import ExpectedDetector
 from streaming.intake import Intake, SeriesIntegrator
 from streaming.integrate.geometry import HC_KEV_ANGSTROM
 from streaming.integrate.integrator import Integrator, make_integrator
 from streaming.preview import Previewer
-from streaming.receive import QUEUE_CAPACITY, Received, Receiver
+from streaming.receive import QUEUE_CAPACITY
+from streaming.sources.choose import open_frames
 
 logger = structlog.get_logger(__name__)
 
@@ -85,9 +87,9 @@ class Reduction:
     """
 
     def __init__(self, profile: Profile, base: Integrator, *, out: Path, store: MemoryStore) -> None:
-        self._profile = profile
+        self._profile, self._out = profile, out
         self._limit_bytes = 32 * profile.detector.n_rows * profile.detector.n_columns + 2**20
-        self._received: queue.Queue[Received] = queue.Queue(QUEUE_CAPACITY)
+        self._received: queue.Queue[Arrival] = queue.Queue(QUEUE_CAPACITY)
         self._mailbox: queue.Queue[Event] = queue.Queue(MAILBOX_CAPACITY)
         self._intake = Intake(
             expected_detector(profile, base),
@@ -109,21 +111,18 @@ class Reduction:
 
     def run(self, *, ready: Callable[[], None], stop: threading.Event) -> None:
         """Work until told to stop, then finish what has come."""
-        receiver = Receiver(
-            self._profile.detector.stream,
-            self._received,
-            limit_bytes=self._limit_bytes,
-            on_refused=lambda detail: self._mailbox.put(Rejected(reason="oversized message", detail=detail)),
+        frames = open_frames(
+            self._profile, self._received, lines=self._out / "lines", limit_bytes=self._limit_bytes, reject=self._mailbox.put
         )
         listener = threading.Thread(target=self._listen, name="listen to journal", daemon=True)
         workers = [threading.Thread(target=self._work, name=f"reduce {k}", daemon=True) for k in range(N_WORKERS)]
         for thread in (listener, *workers):
             thread.start()
-        logger.info("reducing", stream=self._profile.detector.stream)
+        logger.info("reducing", source=self._profile.detector.source)
         ready()
         while not stop.is_set():
             self._collect()
-        receiver.close()
+        frames.close()
         self._received_all.set()
         while any(worker.is_alive() for worker in workers) or not self._mailbox.empty():
             self._collect()
