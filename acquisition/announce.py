@@ -20,6 +20,7 @@ from operando.messages import (
     LineAnnounced,
     LineFlown,
     Notice,
+    PlanEnded,
     RunStarted,
     RunStopped,
 )
@@ -65,6 +66,10 @@ class Announcer:
         self._n_announced: dict[int, int] = {}
         self.open_line: LineAnnounced | None = None
         """The line that has been announced and has neither flown nor been aborted."""
+
+    def lay_out(self, *, profile: Profile, layout: Layout, metadata: dict[str, Any]) -> None:
+        """Say what the next run flies; between runs only."""
+        self._profile, self._layout, self._metadata = profile, layout, metadata
 
     def document(self, name: str, document: dict[str, Any]) -> None:
         """Write a document of the RunEngine, and what it means for the run; to be subscribed to the RunEngine."""
@@ -147,6 +152,10 @@ class Announcer:
         """Tell the person at the beamline."""
         give_notice(self._journal, level, text, clock=self._clock)
 
+    def plan_ended(self, plan: str, *, exit_status: Literal["success", "abort", "fail"], reason: str = "") -> None:
+        """Say that no further run of a plan follows."""
+        self._journal.append(PlanEnded(plan=plan, exit_status=exit_status, reason=reason[:4000], time_s=self._clock()))
+
     def _start(self, run: str) -> None:
         profile, layout, flight = self._profile, self._layout, self._layout.flight
         self.run = run
@@ -155,7 +164,7 @@ class Announcer:
             run=run,
             time_s=self._clock(),
             profile=profile.name,
-            plan="xrdct",
+            plan=str(self._metadata.get("plan_name", "xrdct")),
             sample=profile.twin.sample if profile.twin is not None else profile.cell.name,
             cell=" ".join(word for word in (profile.cell.name, profile.cell.chemistry) if word),
             angles_deg=layout.grid.angles_deg.tolist(),

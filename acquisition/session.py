@@ -1,6 +1,6 @@
-"""The acquisition process: journal, devices, the cell's record, and one tomogram.
+"""The acquisition process: journal, devices, the cell's record, and one plan.
 
-It serves the journal from the first moment, flies the default plan once, and goes on serving until it is stopped. Stopped in
+It serves the journal from the first moment, flies the profile's plan once, and goes on serving until it is stopped. Stopped in
 mid-run it aborts: axes stopped, shutter closed, series ended.
 """
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -18,7 +18,9 @@ from acquisition.cell.history import CellHistory
 from acquisition.cell.recorder import CellRecorder
 from acquisition.leftovers import clear_leftovers
 from acquisition.metadata import run_metadata
-from acquisition.plans.layout import Layout, check_layout, layout_of
+from acquisition.plans.catalogue import programme_of
+from acquisition.plans.dry_run import check_programme
+from acquisition.plans.programme import Programme
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
 from operando.errors import OperandoError
@@ -39,22 +41,22 @@ BEAM_BACK = 1.05
 
 
 def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
-    """Fly the default plan of a profile once, and serve the journal of the beamtime until ``stop`` is set.
+    """Fly the plan of a profile once, and serve the journal of the beamtime until ``stop`` is set.
 
     Raises
     ------
     OperandoError
         Before ``ready``: if the scan cannot be flown, a device does not answer, or the address of the journal is taken.
     """
-    layout = layout_of(profile)
-    check_layout(profile, layout)
-    metadata = run_metadata(profile, layout)
+    programme = programme_of(profile)
+    check_programme(programme)
+    run_metadata(profile, programme.runs[0].layout)
     with ExitStack() as stack:
         journal = Journal(out / "journal.jsonl")
         stack.callback(journal.close)
         stop_torn_runs(journal)
         stack.enter_context(FeedServer(journal, profile.addresses.journal))
-        devices = _connect(profile, layout)
+        devices = _connect(profile, programme)
         clear_leftovers(devices, profile, tell=lambda text: give_notice(journal, "warning", text))
         history = CellHistory()
         recorder = CellRecorder(
@@ -63,19 +65,19 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         stack.callback(_start_recording(recorder))
         ready()
         if not stop.is_set():
-            announcer = Announcer(journal, profile=profile, layout=layout, metadata=metadata)
-            options = {"history": history, "hurry_cell": recorder.hurry, "metadata": metadata}
-            _fly(profile, devices, announcer, layout=layout, options=options, stop=stop)
+            announcer = Announcer(journal, profile=profile, layout=programme.runs[0].layout)
+            cell = {"history": history, "hurry_cell": recorder.hurry}
+            _fly(programme, devices, announcer, cell=cell, stop=stop)
         stop.wait()
 
 
-def _connect(profile: Profile, layout: Layout) -> "BeamlineDevices":
+def _connect(profile: Profile, programme: Programme) -> "BeamlineDevices":
     from acquisition.devices.beamline import make_devices
 
     devices = make_devices(profile)
-    from acquisition.plans.xrdct import check_beamline
+    from acquisition.plans.station import check_steps
 
-    check_beamline(devices, layout)
+    check_steps(devices, programme)
     return devices
 
 
@@ -104,43 +106,40 @@ def _say_source(profile: Profile, journal: Journal, reading: CellReading) -> Non
 
 
 def _fly(
-    profile: Profile,
+    programme: Programme,
     devices: "BeamlineDevices",
     announcer: Announcer,
     *,
-    layout: Layout,
-    options: dict[str, Any],
+    cell: dict[str, Any],
     stop: threading.Event,
 ) -> None:
     """Run the plan to its end, or until stopped; whatever happens to it is in the journal."""
     from bluesky import RunEngine
 
     from acquisition.plans.between import Backlog, NoBacklog, ReductionBacklog
-    from acquisition.plans.xrdct import xrdct
+    from acquisition.plans.station import Station, fly_programme
 
     # No signal handlers: in this process SIGINT and SIGTERM set ``stop``.
     engine = RunEngine({}, context_managers=[], call_returns_result=True)
     finished = threading.Event()
     threading.Thread(target=_abort_when_stopped, args=(engine, stop, finished), name="abort", daemon=True).start()
+    profile = programme.profile
     with ExitStack() as stack:
         backlog: Backlog = NoBacklog()
         if profile.scan.on_backlog == "hold":
             backlog = ReductionBacklog(stack.enter_context(FeedClient(profile.addresses.reduction)))
-        plan = xrdct(
-            devices,
-            profile,
-            layout=layout,
-            announcer=announcer,
-            backlog=backlog,
-            suspenders=_suspenders(profile, devices),
-            **options,
-        )
+        suspenders = _suspenders(profile, devices)
+        station = Station(devices=devices, announcer=announcer, backlog=backlog, suspenders=suspenders, **cell)
+        plan = fly_programme(station, programme)
         try:
             engine(plan, announcer.document)
+            announcer.plan_ended(programme.plan, exit_status="success")
         except Exception as failure:  # the journal is still served, and says why
             if engine.state == "paused":
                 engine.abort("the scan was paused and nobody is here to resume it")
             _say_end(announcer, failure, was_stopped=stop.is_set())
+            status: Literal["abort", "fail"] = "abort" if stop.is_set() else "fail"
+            announcer.plan_ended(programme.plan, exit_status=status, reason=str(failure))
         finally:
             finished.set()
 

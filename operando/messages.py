@@ -145,6 +145,16 @@ class RunStopped(Message):
     time_s: Finite
 
 
+class PlanEnded(Message):
+    """A plan is over: no further run of it follows."""
+
+    kind: Literal["plan_ended"] = "plan_ended"
+    plan: Name
+    exit_status: Literal["success", "abort", "fail"]
+    reason: Text = ""
+    time_s: Finite
+
+
 class Document(Message):
     """One document of the Bluesky event model, as the RunEngine emitted it."""
 
@@ -430,6 +440,7 @@ AnyMessage = Annotated[
     | LineFlown
     | LineAborted
     | RunStopped
+    | PlanEnded
     | Document
     | Notice
     | StreamStatus

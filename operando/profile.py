@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from operando.errors import MissingInputError, ProfileError
 
@@ -154,6 +154,10 @@ class Scan(Section):
     interlaces: Annotated[int, Field(ge=1)] = 4
     max_attempts: Annotated[int, Field(ge=1)] = 3
     on_backlog: Literal["hold", "mark"] = "hold"
+    plan: str = "xrdct"
+    """What ``operando run`` flies; a name of the catalogue (:mod:`acquisition.plans.catalogue`)."""
+    plan_arguments: dict[str, JsonValue] = {}
+    """Arguments of the plan, by name."""
 
 
 class Phase(Section):

@@ -1,48 +1,133 @@
-"""What a scan will do, on one page, without one put or connection."""
+"""What a plan will do, on one page, without one put or connection."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
-from acquisition.plans.layout import Layout, complaints, layout_of, sweep_ends
+from acquisition.plans.catalogue import programme_of
+from acquisition.plans.layout import Layout, complaints, sweep_ends
 from acquisition.plans.order import turns_deg
+from acquisition.plans.programme import Move, Programme
+from acquisition.workspace import Workspace
+from operando.errors import ProfileError
 from operando.profile import Profile
 
 _KEPT_BYTES_PER_BIN = 20
 """Mean, trimmed mean, their variances and the count of pixels, as four-byte numbers; compression is not counted on."""
 
+_MAPS_BYTES_PER_RUN = 200_000_000
+"""What the archive of a run may take beside its line files: a choice, on the safe side of what was seen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """A scan as planned, and what stands against it."""
+    """A plan as it would fly, and what stands against it."""
 
-    profile: Profile
-    layout: Layout
+    programme: Programme
     complaints: tuple[str, ...]
+
+    @property
+    def profile(self) -> Profile:
+        """The profile, with the scan that flies."""
+        return self.programme.profile
+
+    @property
+    def layout(self) -> Layout:
+        """The lines of the first run."""
+        return self.programme.runs[0].layout
 
     @property
     def disk_bytes(self) -> int:
         """What the line files take at most; frames are not kept."""
-        return self.layout.n_frames * self.profile.integration.n_radial * _KEPT_BYTES_PER_BIN
+        return self.programme.n_frames * self.profile.integration.n_radial * _KEPT_BYTES_PER_BIN
 
     def __str__(self) -> str:
         """Give the page."""
         return "\n".join(f"{name:<14}{value}" for name, value in _rows(self))
 
 
-def dry_run(profile: Profile) -> DryRun:
-    """Plan the scan of a profile and check it, touching nothing."""
-    layout = layout_of(profile)
-    return DryRun(profile=profile, layout=layout, complaints=tuple(complaints(profile, layout)))
+def dry_run(profile: Profile, *, out: Path | None = None) -> DryRun:
+    """Plan what a profile flies and check it, touching nothing.
+
+    Parameters
+    ----------
+    out
+        Folder of the beamtime, whose disk is looked at; None looks at none.
+
+    Raises
+    ------
+    ProfileError
+        If the plan does not exist or does not take its arguments.
+    """
+    programme = programme_of(profile)
+    run = DryRun(programme=programme, complaints=tuple(programme_complaints(programme)))
+    full = "" if out is None else _disk_complaint(run, out)
+    return DryRun(programme=programme, complaints=(*run.complaints, full)) if full else run
+
+
+def programme_complaints(programme: Programme) -> list[str]:
+    """Say what the beamline of a profile cannot do of a programme; empty if it can do all."""
+    layouts = {id(run.layout): run for run in programme.runs}.values()
+    found = [complaint for run in layouts for complaint in complaints(run.profile, run.layout)]
+    workspace = Workspace.of(programme.profile.control)
+    pose: dict[str, float] = {}
+    for step in programme.steps:
+        if isinstance(step, Move):
+            pose |= step.pose
+            complaint = "" if workspace is None else workspace.complaint(pose)
+            found += [complaint] if complaint else []
+    return list(dict.fromkeys(found))
+
+
+def check_programme(programme: Programme) -> None:
+    """Refuse a programme that the beamline cannot fly.
+
+    Raises
+    ------
+    ProfileError
+        With everything that is wrong, in sentences.
+    """
+    found = programme_complaints(programme)
+    if found:
+        raise ProfileError(f"{programme.profile.name}: this scan cannot be flown: {'; '.join(found)}")
+
+
+def _disk_complaint(run: DryRun, out: Path) -> str:
+    standing = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(standing).free
+    wanted = run.disk_bytes + len(run.programme.runs) * _MAPS_BYTES_PER_RUN
+    if wanted <= free:
+        return ""
+    return (
+        f"the disk of {out} has {free / 1e9:.3g} GB free, the plan may take {wanted / 1e9:.3g} GB: free space or change --out"
+    )
 
 
 def _rows(run: DryRun) -> list[tuple[str, str]]:
-    scan, control, flight, layout = run.profile.scan, run.profile.control, run.layout.flight, run.layout
+    return [
+        *_plan_rows(run.programme),
+        *_scan_rows(run.profile, run.layout),
+        *_total_rows(run),
+        *(("PROBLEM", complaint) for complaint in run.complaints),
+    ]
+
+
+def _plan_rows(programme: Programme) -> list[tuple[str, str]]:
+    if programme.plan == "xrdct":
+        return []
+    n_moves = sum(isinstance(step, Move) for step in programme.steps)
+    moves = f", {n_moves} moves of the hexapod" if n_moves else ""
+    return [("plan", f"{programme.plan}: at most {len(programme.runs)} runs{moves}; below, the first")]
+
+
+def _scan_rows(profile: Profile, layout: Layout) -> list[tuple[str, str]]:
+    scan, control, flight = profile.scan, profile.control, layout.flight
     low_mm, high_mm = sweep_ends(layout)
-    frame_bytes = run.profile.detector.n_rows * run.profile.detector.n_columns * 4
     turned_deg = float(turns_deg(layout.grid.angles_deg).sum())
     order = scan.order if scan.order == "sequential" else f"interlaced, {scan.interlaces} passes"
-    rows = [
-        ("scan", f"{run.profile.name}: {len(layout.lines)} lines of {flight.n_points} points, {layout.n_frames} frames"),
+    return [
+        ("scan", f"{profile.name}: {len(layout.lines)} lines of {flight.n_points} points, {layout.n_frames} frames"),
         ("points", f"{flight.step_mm:g} mm apart, centred on {scan.centre_mm:g} mm of {control.fast.pv}"),
         (
             "angles",
@@ -58,13 +143,19 @@ def _rows(run: DryRun) -> list[tuple[str, str]]:
             "limits",
             f"{control.fast.low:g} to {control.fast.high:g} mm, {control.rotation.low:g} to {control.rotation.high:g} deg",
         ),
-        ("time", f"{_duration(layout.total_s)}, {layout.line_s:.3g} s a line"),
-        ("beam", f"{_duration(layout.beam_s)} of exposure on the sample (no flux is known, so no dose)"),
-        ("stream", f"{layout.n_frames * frame_bytes / 1e9:.3g} GB of frames, uncompressed"),
-        ("disk", f"at most {run.disk_bytes / 1e6:.3g} MB of line files"),
-        ("cell", f"{run.profile.cell.source}, speed {run.profile.cell.speed:g}"),
     ]
-    return rows + [("PROBLEM", complaint) for complaint in run.complaints]
+
+
+def _total_rows(run: DryRun) -> list[tuple[str, str]]:
+    programme, profile = run.programme, run.profile
+    frame_bytes = profile.detector.n_rows * profile.detector.n_columns * 4
+    return [
+        ("time", f"{_duration(programme.duration_s)}, {run.layout.line_s:.3g} s a line"),
+        ("beam", f"{_duration(programme.beam_s)} of exposure on the sample (no flux is known, so no dose)"),
+        ("stream", f"{programme.n_frames * frame_bytes / 1e9:.3g} GB of frames, uncompressed"),
+        ("disk", f"at most {run.disk_bytes / 1e6:.3g} MB of line files"),
+        ("cell", f"{profile.cell.source}, speed {profile.cell.speed:g}"),
+    ]
 
 
 def _duration(seconds: float) -> str:

@@ -67,7 +67,7 @@ def layout_of(profile: Profile) -> Layout:
     half_width_mm = 0.5 * (scan.n_points - 1) * scan.step_mm
     angles_deg = angles_in_flying_order(scan)
     lines = tuple(
-        _line(index, float(angle), flight=flight, centre_mm=scan.centre_mm, half_width_mm=half_width_mm)
+        line_at(index, float(angle), flight=flight, centre_mm=scan.centre_mm, half_width_mm=half_width_mm)
         for index, angle in enumerate(angles_deg)
     )
     one_line_s = line_s(flight, acceleration_s=profile.control.fast.acceleration_s)
@@ -140,7 +140,8 @@ def _workspace_complaints(profile: Profile, *, low_mm: float, high_mm: float) ->
     return [complaint for end_mm in (low_mm, high_mm) if (complaint := workspace.complaint({axis: end_mm}))]
 
 
-def _line(index: int, angle_deg: float, *, flight: Flight, centre_mm: float, half_width_mm: float) -> Line:
+def line_at(index: int, angle_deg: float, *, flight: Flight, centre_mm: float, half_width_mm: float) -> Line:
+    """Lay out one sweep about a centre; even numbers fly in the positive direction, odd ones back."""
     direction: Literal[1, -1] = 1 if index % 2 == 0 else -1
     first_mm = centre_mm - direction * half_width_mm
     gate_mm = first_mm - direction * flight.half_gate_mm

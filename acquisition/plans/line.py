@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from acquisition.announce import Announcer
 from acquisition.cell.history import CellHistory
 from acquisition.devices.detector import Exposure
-from acquisition.devices.shutter import OPEN
+from acquisition.devices.shutter import CLOSED, OPEN
 from acquisition.devices.trigger import GateTrain
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.layout import Layout, Line
@@ -96,6 +96,8 @@ class Flyer:
     images: SentImages
     hurry_cell: Callable[[], None]
     """Asks for a reading of the cell now."""
+    has_beam: bool = True
+    """Whether lines fly with the shutter open; closed for dark frames."""
     statuses: list[Any]
     """Statuses of the running attempt: whoever gives it up waits until they have settled."""
     clock: Callable[[], float] = time.time
@@ -166,7 +168,7 @@ class Flyer:
             yield from self._started(bps.abs_set(self.devices.fast, line.start_mm, group="turn"))
         yield from self._started(bps.abs_set(self.devices.rotation, line.angle_deg, group="turn"))
         yield from self._started(bps.prepare(self.devices.trigger, train, group="turn"))
-        yield from self._started(bps.abs_set(self.devices.shutter, OPEN, group="turn"))
+        yield from self._started(bps.abs_set(self.devices.shutter, OPEN if self.has_beam else CLOSED, group="turn"))
         yield from bps.wait(group="turn", timeout=self._turn_deadline_s())
         self._check(stretch)
 

@@ -51,9 +51,10 @@ def xrdct(
     hurry_cell: Callable[[], None] = lambda: None,
     backlog: Backlog | None = None,
     suspenders: Sequence[Any] = (),
+    has_beam: bool = True,
     metadata: dict[str, Any] | None = None,
 ) -> Plan:
-    """Fly a tomogram.
+    """Fly the lines of a layout as one run: a tomogram, or part of one.
 
     Parameters
     ----------
@@ -72,6 +73,8 @@ def xrdct(
     suspenders
         Bluesky suspenders that watch while lines fly. They are removed before the beamline is brought to rest: the RunEngine
         breaks when it is suspended at the last messages of a plan (bluesky 1.15.1).
+    has_beam
+        Whether lines fly with the shutter open.
     metadata
         Goes into the start document.
 
@@ -97,6 +100,7 @@ def xrdct(
         history=history,
         images=SentImages(devices.detector),
         hurry_cell=hurry_cell,
+        has_beam=has_beam,
         statuses=[],
     )
     backlog = backlog or NoBacklog()

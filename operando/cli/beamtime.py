@@ -10,7 +10,7 @@ from pathlib import Path
 
 from operando.bus import FeedClient
 from operando.errors import ServiceError
-from operando.messages import Notice, ScanProgress
+from operando.messages import Notice, PlanEnded, RunStarted, ScanProgress
 from operando.profile import Profile, write_profile
 from operando.supervise import Role, Supervisor
 
@@ -87,6 +87,23 @@ def start_processes(beamtime: Beamtime, supervisor: Supervisor, roles: Sequence[
     supervisor.wait_ready([last], timeout_s=READY_TIMEOUT_S)
 
 
+class PlanWatch:
+    """Knows from the journal whether a run is the last of its plan."""
+
+    def __init__(self, journal: FeedClient) -> None:
+        self._journal = journal
+        self._newest_run = ""
+        self._is_over = False
+
+    def is_over_with(self, run: str) -> bool:
+        """Whether the plan has ended and this was its last run."""
+        for entry in self._journal.poll(0.0):
+            if isinstance(entry.message, RunStarted):
+                self._newest_run = entry.message.run
+            self._is_over = self._is_over or isinstance(entry.message, PlanEnded)
+        return self._is_over and self._newest_run == run
+
+
 def follow_run(
     beamtime: Beamtime,
     supervisor: Supervisor,
@@ -94,9 +111,15 @@ def follow_run(
     show: Callable[[ScanProgress], None],
     notice: Callable[[Notice], None],
     stop: threading.Event,
+    to_end_of_plan: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> ScanProgress | None:
-    """Watch the run through the results feed until its last line is analysed; None if it was stopped before.
+    """Watch through the results feed until the last line of the plan's last run is analysed; None if stopped before.
+
+    Parameters
+    ----------
+    to_end_of_plan
+        Whether a plan is flown, which may have several runs; otherwise one run is the end.
 
     Raises
     ------
@@ -104,7 +127,10 @@ def follow_run(
         If a process died for good, the analysis fell silent, or the run was aborted or failed.
     """
     heard_at = clock()
-    with FeedClient(beamtime.profile.addresses.results) as results:
+    last: ScanProgress | None = None
+    addresses = beamtime.profile.addresses
+    with FeedClient(addresses.results) as results, FeedClient(addresses.journal) as journal:
+        plan = PlanWatch(journal)
         while not stop.is_set():
             supervisor.check()
             for entry in results.poll(0.5):
@@ -115,9 +141,11 @@ def follow_run(
                     continue
                 show(entry.message)
                 if entry.message.state == "finished":
-                    return entry.message
+                    last = entry.message
                 if entry.message.state in ("aborted", "failed"):
                     raise ServiceError(f"the run was {entry.message.state}: see {beamtime.out / 'logs' / 'acquire.log'}")
+            if last is not None and (not to_end_of_plan or plan.is_over_with(last.run)):
+                return last
             if clock() - heard_at > _RESULTS_SILENT_S:
                 raise ServiceError(f"the analysis has been silent for {_RESULTS_SILENT_S:.0f} s: see {beamtime.out / 'logs'}")
     return None

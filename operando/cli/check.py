@@ -61,7 +61,7 @@ def _scan(profile: Profile) -> str:
     rehearsal = dry_run(profile)
     if rehearsal.complaints:
         raise ProfileError("; ".join(rehearsal.complaints))
-    return f"{rehearsal.layout.n_frames} frames in {rehearsal.layout.total_s:.0f} s"
+    return f"{rehearsal.programme.n_frames} frames in {rehearsal.programme.duration_s:.0f} s"
 
 
 EXAMINATIONS: dict[str, Callable[[Profile], str]] = {

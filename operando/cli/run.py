@@ -1,12 +1,13 @@
 """``operando run``: a beamtime on the beamline that a profile describes."""
 
+import json
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +16,7 @@ from operando.cli.progress import RunProgress
 from operando.cli.summary import Finish, summary_since
 from operando.errors import ProfileError, ServiceError
 from operando.messages import ScanProgress
-from operando.profile import read_profile
+from operando.profile import Profile, read_profile
 from operando.screen import VirtualScreen
 from operando.supervise import Supervisor
 
@@ -30,15 +31,19 @@ def add_to(app: typer.Typer) -> None:
 def run(
     profile: Annotated[str, typer.Argument(help="A profile's name, folder or file.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the scan would do; touch nothing.")] = False,
+    plan: Annotated[str, typer.Option(help="A plan of the catalogue, in place of the profile's.")] = "",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the plan; JSON or a word.")
+    ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Draw on a virtual screen; leave monitor.png.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the beamtime.")] = Path("runs/run"),
 ) -> None:
     """Scan a cell on the beamline of PROFILE and show its lithium, live."""
-    read = read_profile(profile)
+    read = with_plan(read_profile(profile), plan, settings or [])
     if dry_run:
         from acquisition.plans.dry_run import dry_run as rehearse
 
-        rehearsal = rehearse(read)
+        rehearsal = rehearse(read, out=out)
         typer.echo(str(rehearsal))
         if rehearsal.complaints:
             raise ProfileError(f"this scan cannot be flown: {rehearsal.complaints[0]}")
@@ -48,6 +53,36 @@ def run(
     last = conduct(beamtime, headless=headless, stop=stop_on_signals(), roles=scan_roles(read), finish=finish)
     if last is None:
         raise ServiceError(f"the run was stopped; what it measured is in {out}")
+
+
+def with_plan(profile: Profile, plan: str, settings: Sequence[str]) -> Profile:
+    """Give the profile with another plan, or other arguments of its plan; both are checked.
+
+    Raises
+    ------
+    ProfileError
+        If the plan is unknown, or an argument is unknown, missing or wrong.
+    """
+    from acquisition.plans.catalogue import programme_of
+
+    scan = profile.scan
+    arguments = {} if plan and plan != scan.plan else dict(scan.plan_arguments)
+    arguments |= dict(_setting(text) for text in settings)
+    changed = profile.model_copy(
+        update={"scan": scan.model_copy(update={"plan": plan or scan.plan, "plan_arguments": arguments})}
+    )
+    programme_of(changed)
+    return changed
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ProfileError(f"--set {text}: wanted NAME=VALUE, for instance --set n_tomograms=5")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def conduct(
@@ -87,7 +122,14 @@ def conduct(
         if begin is not None:
             begin()
         progress.step("scanning")
-        last = follow_run(beamtime, supervisor, show=progress.show, notice=progress.notice, stop=stop)
+        last = follow_run(
+            beamtime,
+            supervisor,
+            show=progress.show,
+            notice=progress.notice,
+            stop=stop,
+            to_end_of_plan="acquire" in roles,
+        )
         if last is not None:
             if finish is not None:
                 finish(beamtime, last)

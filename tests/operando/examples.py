@@ -17,6 +17,7 @@ from operando.messages import (
     Notice,
     PatternPublished,
     PhaseShare,
+    PlanEnded,
     Refused,
     RegionAnswered,
     RegionAsked,
@@ -94,6 +95,7 @@ EXAMPLES: list[Message] = [
     ),
     LineAborted(run="r1", line=3, attempt=0, reason="paused by the user", time_s=1002.0),
     RunStopped(run="r1", exit_status="success", reason="", time_s=1200.0),
+    PlanEnded(plan="series", exit_status="success", reason="", time_s=1200.0),
     Document(name="stop", document={"uid": "r1", "num_events": {"primary": 40}}),
     Notice(level="warning", origin="cell", text="the cycler file is silent for 12 s", time_s=1000.0),
     StreamStatus(

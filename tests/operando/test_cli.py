@@ -71,10 +71,19 @@ def test_a_dry_run_tells_frames_time_and_limits(operando: Callable[..., Typed]) 
     assert "40 lines of 49 points, 1960 frames" in typed.output
 
 
+def test_a_dry_run_of_another_plan_counts_all_its_runs(operando: Callable[..., Typed]) -> None:
+    typed = operando("run", "demo", "--dry-run", "--plan", "sparse_series", "--set", "n_tomograms=3", "--set", "interval_s=3600")
+    assert typed.code == 0, typed.output
+    assert "sparse_series: at most 3 runs" in typed.output
+    assert "time          2:0" in typed.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
         (["run", "nowhere"], 66, "no profile 'nowhere': give a folder with a profile.toml, or one of"),
+        (["run", "demo", "--dry-run", "--plan", "dance"], 78, "there is no plan 'dance': choose one of xrdct"),
+        (["run", "demo", "--dry-run", "--set", "n_lines=few"], 78, "n_lines: Input should be a valid integer"),
         (["view", "nothing.nxs"], 66, "no file nothing.nxs"),
         (["replay", "nothing.nxs"], 66, "nothing.nxs"),
         (["calibrate", "demo", "nothing.cbf"], 66, "no image nothing.cbf"),

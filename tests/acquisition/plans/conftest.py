@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from bluesky import plan_stubs as bps
 from event_model import ComposeStreamResource
 from ophyd import Component, Device, Signal
 from ophyd.status import Status
@@ -18,6 +19,7 @@ from ophyd.status import Status
 from acquisition.announce import Announcer
 from acquisition.cell.history import CellHistory
 from acquisition.plans.layout import Layout, layout_of
+from acquisition.plans.station import Station
 from acquisition.plans.xrdct import xrdct
 from operando.bus.store import MemoryStore
 from operando.messages import CellReading, Document, Message
@@ -129,6 +131,7 @@ class FakeTriggerBox(Device):
         self.is_armed = False
         self.captures = True
         self.loses = 0
+        self.goes_on_by_time = False
         self.on_gate: Callable[[float], None] = lambda position: None
         self._positions: list[float] = []
         self._status: Status | None = None
@@ -152,6 +155,9 @@ class FakeTriggerBox(Device):
         if not self.is_armed or np.sign(end - start) != train.direction:
             return
         n_lost, self.loses = min(self.loses, train.n_pulses), 0
+        if self.goes_on_by_time:
+            self._give_by_time(train, start, end)
+            return
         step = train.direction * TEST_STEP_MM
         middle = train.start_mm + train.direction * 0.5 * train.exposure_s * TEST_STEP_MM / train.period_s
         positions = [middle + i * step for i in range(train.n_pulses - n_lost)]
@@ -161,6 +167,16 @@ class FakeTriggerBox(Device):
         self.count.put(len(self._positions))
         if self._positions:
             self._settle(success=True)
+
+    def _give_by_time(self, train: Any, start: float, end: float) -> None:
+        """Give the whole train once its start is crossed, as real boxes do: where the axis stands does not end it."""
+        if not (end - train.start_mm) * train.direction >= 0 >= (start - train.start_mm) * train.direction:
+            return
+        self._positions = [end] * train.n_pulses
+        for position in self._positions:
+            self.on_gate(position)
+        self.count.put(train.n_pulses)
+        self._settle(success=True)
 
     def describe_collect(self) -> dict[str, Any]:
         array = {"dtype": "array", "shape": [self.train.n_pulses if self.train else 1], "source": "fake"}
@@ -286,6 +302,13 @@ class FakeDetector(Device):
         return list(super().unstage())
 
 
+class FakeHexapod:
+    """Axes that move at once with nothing between them."""
+
+    def __init__(self) -> None:
+        self.axes = {name: FakeAxis(name=f"hexapod_{name}", limit=8.0) for name in ("x", "z")}
+
+
 class FakeRing(Device):
     current = Component(Signal, value=100.0, kind="hinted")
     countdown = Component(Signal, value=600.0, kind="normal")
@@ -305,6 +328,9 @@ class FakeBeamline:
     announcer: Announcer = field(init=False)
     history: CellHistory = field(default_factory=CellHistory)
     journal: MemoryStore = field(default_factory=MemoryStore)
+    now_s: float = 1.7e9
+    slept: list[tuple[float, int]] = field(default_factory=list)
+    """Seconds of each wait between runs, and the shutter's status meanwhile."""
 
     def __post_init__(self) -> None:
         self.layout = layout_of(self.profile)
@@ -318,6 +344,7 @@ class FakeBeamline:
             trigger=trigger,
             detector=detector,
             ring=FakeRing("", name="ring"),
+            hexapod=FakeHexapod(),
         )
         fast.on_swept = trigger.swept
         trigger.on_gate = detector.gate
@@ -344,6 +371,24 @@ class FakeBeamline:
             hurry_cell=self.read_cell,
             **options,
         )
+
+    @property
+    def station(self) -> Station:
+        """What programmes fly with; its clock is the beamline's, and sleeping only moves that."""
+        return Station(
+            devices=self.devices,
+            announcer=self.announcer,
+            history=self.history,
+            hurry_cell=self.read_cell,
+            clock=lambda: self.now_s,
+            sleep=self.sleep,
+        )
+
+    def sleep(self, seconds: float) -> Iterator[Any]:
+        """Let time pass, of which the RunEngine sees one message."""
+        self.slept.append((seconds, self.devices.shutter.status.get()))
+        self.now_s += seconds
+        yield from bps.null()
 
     def messages(self, kind: type[Any]) -> list[Any]:
         return [one for one in self.seen if isinstance(one, kind)]

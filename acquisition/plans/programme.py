@@ -1,0 +1,90 @@
+"""What a plan does, as data: the same steps are rehearsed by the dry run and flown at the beamline.
+
+A programme is a list of steps, known to the last frame before anything moves. A condition may end it early, never lengthen it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from acquisition.plans.layout import Layout
+from acquisition.plans.until import Until
+from operando.profile import Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One Bluesky run: lines of one layout, flown in order."""
+
+    profile: Profile
+    """The beamline's profile with the scan of this run."""
+    layout: Layout
+    purpose: str
+    """What the frames are for, for instance ``tomogram`` or ``dark``; stands in the run's metadata."""
+    has_beam: bool = True
+    """Whether the shutter opens for the lines."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """Estimated time, s."""
+        return self.layout.total_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Bring axes of the hexapod to absolute positions, shutter closed."""
+
+    pose: Mapping[str, float]
+    """Position by lower-case axis name, mm or degree; axes that are not named stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Wait with the shutter closed."""
+
+    for_s: float | None = None
+    """For so long, s."""
+    until_s: float | None = None
+    """Until so long after the start of the programme, s; over at once if that has passed."""
+
+
+Step = PlannedRun | Move | Wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programme:
+    """All steps of a plan."""
+
+    plan: str
+    """Name of the plan in the catalogue."""
+    profile: Profile
+    steps: tuple[Step, ...]
+    until: Until = field(default_factory=Until)
+    """Looked at before each run but the first; ends the programme in order."""
+
+    @property
+    def runs(self) -> tuple[PlannedRun, ...]:
+        """The runs, at most."""
+        return tuple(step for step in self.steps if isinstance(step, PlannedRun))
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of all runs, at most, without lines flown again."""
+        return sum(run.layout.n_frames for run in self.runs)
+
+    @property
+    def beam_s(self) -> float:
+        """Exposure with the beam on the sample, at most, s."""
+        return sum(run.layout.beam_s for run in self.runs if run.has_beam)
+
+    @property
+    def duration_s(self) -> float:
+        """Estimated time at most, s, without moves of the hexapod between runs."""
+        elapsed_s = 0.0
+        for step in self.steps:
+            if isinstance(step, PlannedRun):
+                elapsed_s += step.duration_s
+            elif isinstance(step, Wait):
+                elapsed_s = max(elapsed_s + (step.for_s or 0.0), step.until_s or 0.0)
+        return elapsed_s

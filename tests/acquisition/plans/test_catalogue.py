@@ -1,0 +1,201 @@
+"""Every plan of the catalogue, flown on the fakes: what it does, and that it is what the dry run says."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bluesky import RunEngine
+from bluesky.utils import MsgGenerator
+
+from acquisition.plans.bound import plans_of
+from acquisition.plans.catalogue import CATALOGUE, make_programme
+from acquisition.plans.dry_run import programme_complaints
+from operando.errors import ProfileError
+from operando.messages import CellReading, LineAnnounced, LineFlown, Notice, RunStarted, RunStopped
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "xrdct": {"start_line": 1},
+    "slice_stack": {"heights_mm": [0.5, 1.0]},
+    "series": {"n_tomograms": 2},
+    "sparse_series": {"n_tomograms": 2, "interval_s": 30},
+    "single_line": {"angle_deg": 30, "n_repeats": 2},
+    "point_against_time": {"n_frames": 3, "position_mm": 0.1},
+    "multi_cell": {"cells": [{"name": "a", "pose": {"x": 1.0}, "channel": "1"}, {"name": "b", "pose": {"x": 2.0}}]},
+    "calibrate": {"n_frames": 3},
+    "dark": {"n_frames": 3},
+    "air_and_transmission": {"air_mm": 5.0, "n_frames": 3},
+    "beam_damage": {"fresh_mm": 2.0, "n_repeats": 1, "beam_off_s": 5},
+}
+POINTS = ("point_against_time", "calibrate", "dark", "air_and_transmission")
+
+
+@pytest.fixture
+def fly(engine: RunEngine, small_beamline: Callable[[], Any]) -> Callable[..., Any]:
+    """Fly a plan by name on a new beamline, and give the beamline."""
+
+    def flown(name: str, *, prepare: Callable[[Any], None] = lambda beamline: None, **arguments: Any) -> Any:
+        beamline = small_beamline()
+        beamline.devices.trigger.goes_on_by_time = name in POINTS
+        prepare(beamline)
+        plan = plans_of(beamline.station, beamline.profile)[name]
+        engine(plan(**(arguments or ARGUMENTS[name])), beamline.announcer.document)
+        return beamline
+
+    return flown
+
+
+def test_every_plan_has_an_example_here() -> None:
+    assert set(ARGUMENTS) == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_plan_flies_the_runs_lines_and_frames_of_its_programme(fly: Callable[..., Any], name: str) -> None:
+    beamline = fly(name)
+    programme = make_programme(name, beamline.profile, ARGUMENTS[name])
+    started, stopped = beamline.messages(RunStarted), beamline.messages(RunStopped)
+    assert [one.plan for one in started] == [name] * len(programme.runs)
+    assert [one.exit_status for one in stopped] == ["success"] * len(programme.runs)
+    assert len(beamline.messages(LineFlown)) == sum(len(run.layout.lines) for run in programme.runs)
+    assert len(beamline.frames) == programme.n_frames
+    assert [one.metadata["purpose"] for one in started] == [run.purpose for run in programme.runs]
+    assert len({one.metadata["programme"]["group"] for one in started}) == 1
+    assert [one.metadata["programme"]["number"] for one in started] == list(range(len(started)))
+    assert not any(frame.has_beam for frame in beamline.frames) if name == "dark" else all(f.has_beam for f in beamline.frames)
+    assert beamline.devices.shutter.status.get() == 0
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_plan_shows_a_queue_server_types_units_and_metadata_last(beamline: Any, name: str) -> None:
+    plan = plans_of(beamline.station, beamline.profile)[name]
+    parameters = list(inspect.signature(plan).parameters.values())
+    assert plan.__name__ == name
+    assert parameters[-1].name == "metadata"
+    assert parameters[-1].default is None
+    assert all(one.annotation is not one.empty for one in parameters)
+    assert inspect.signature(plan).return_annotation == MsgGenerator[None]
+    assert plan.__doc__ == CATALOGUE[name].__doc__
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_rehearsal_finds_no_fault_and_touches_nothing(beamline: Any, name: str) -> None:
+    assert programme_complaints(make_programme(name, beamline.profile, ARGUMENTS[name])) == []
+
+
+def test_start_line_flies_the_rest_with_the_numbers_of_the_whole(fly: Callable[..., Any]) -> None:
+    beamline = fly("xrdct", start_line=1, continues="abc")
+    assert [(one.line, one.direction, one.angle_deg) for one in beamline.messages(LineAnnounced)] == [(1, -1, 90.0)]
+    started = beamline.messages(RunStarted)[0]
+    assert started.angles_deg == [0.0, 90.0]
+    assert started.metadata["continues"] == "abc"
+
+
+def test_tomogram_over_a_whole_turn_spreads_its_angles_over_it(fly: Callable[..., Any]) -> None:
+    beamline = fly("xrdct", angle_range_deg=360, n_lines=4, order="sequential")
+    assert [one.angle_deg for one in beamline.messages(LineFlown)] == [0.0, 90.0, 180.0, 270.0]
+
+
+def test_slices_are_flown_at_their_heights(fly: Callable[..., Any]) -> None:
+    heights: list[float] = []
+    beamline = fly("slice_stack", heights_mm=[0.5, 1.0], prepare=lambda one: note_at_start(one, heights, axis="z"))
+    assert heights == [0.5, 1.0]
+    assert [one.metadata["height_mm"] for one in beamline.messages(RunStarted)] == heights
+
+
+def test_each_cell_is_flown_at_its_place_under_its_name(fly: Callable[..., Any]) -> None:
+    places: list[float] = []
+    cells = [{"name": name, "pose": {"x": x}, "channel": f"ch-{name}"} for name, x in (("a", 1.0), ("b", 2.0))]
+    beamline = fly("multi_cell", cells=cells, n_rounds=2, prepare=lambda one: note_at_start(one, places, axis="x"))
+    assert places == [1.0, 2.0, 1.0, 2.0]
+    assert [one.metadata["channel"] for one in beamline.messages(RunStarted)] == ["ch-a", "ch-b"] * 2
+
+
+def note_at_start(beamline: Any, places: list[float], *, axis: str) -> None:
+    append = beamline.announcer._journal.journal.append
+
+    def look(message: Any) -> int:
+        if isinstance(message, RunStarted):
+            places.append(beamline.devices.hexapod.axes[axis].user_readback.get())
+        return append(message)
+
+    beamline.journal.append = look
+
+
+def test_series_ends_when_the_cell_is_charged(fly: Callable[..., Any]) -> None:
+    def charging(beamline: Any) -> None:
+        voltages = iter([3.9, 4.0, 4.15, 4.21, 4.3])
+        append = beamline.journal.append
+
+        def charge(message: Any) -> int:
+            if isinstance(message, RunStarted):
+                beamline.now_s += 10
+                beamline.history.append(CellReading(time_s=beamline.now_s, voltage_v=next(voltages), current_a=1.0))
+            return append(message)
+
+        beamline.read_cell = lambda: None
+        beamline.history = type(beamline.history)()
+        beamline.journal.append = charge
+
+    beamline = fly("series", n_tomograms=5, voltage_above_v=4.2, prepare=charging)
+    assert len(beamline.messages(RunStarted)) == 4
+    assert "ends after 4 runs: the voltage is 4.21 V" in beamline.messages(Notice)[-1].text
+
+
+def test_series_ends_after_its_hours(fly: Callable[..., Any]) -> None:
+    def hasten(beamline: Any) -> None:
+        append = beamline.journal.append
+
+        def hour(message: Any) -> int:
+            beamline.now_s += 3600 * isinstance(message, RunStopped)
+            return append(message)
+
+        beamline.journal.append = hour
+
+    beamline = fly("series", n_tomograms=9, hours=2, prepare=hasten)
+    assert len(beamline.messages(RunStarted)) == 2
+
+
+def test_sparse_series_keeps_its_intervals_with_the_shutter_closed(fly: Callable[..., Any]) -> None:
+    beamline = fly("sparse_series", n_tomograms=3, interval_s=30)
+    assert sum(seconds for seconds, _ in beamline.slept) == pytest.approx(60)
+    assert {status for _, status in beamline.slept} == {0}
+
+
+def test_point_stays_at_its_place(fly: Callable[..., Any]) -> None:
+    beamline = fly("point_against_time", n_frames=4, position_mm=0.1, angle_deg=20)
+    assert {(frame.fast_mm, frame.angle_deg) for frame in beamline.frames} == {(0.1, 20.0)}
+    assert beamline.messages(LineAnnounced)[0].step_mm == 0
+
+
+def test_beam_damage_rests_then_compares_a_fresh_slice(fly: Callable[..., Any]) -> None:
+    beamline = fly("beam_damage")
+    purposes = [one.metadata["purpose"] for one in beamline.messages(RunStarted)]
+    assert purposes == ["beam damage: repeated", "beam damage: after beam off", "beam damage: fresh slice"]
+    assert sum(seconds for seconds, _ in beamline.slept) == 5
+    assert beamline.devices.hexapod.axes["z"].user_readback.get() == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "complaint"),
+    [
+        ("nothing", {}, "there is no plan 'nothing': choose one of xrdct, slice_stack"),
+        ("series", {}, "n_tomograms: Missing required"),
+        ("series", {"n_tomograms": "many"}, "n_tomograms: Input should be a valid integer"),
+        ("dark", {"frames": 3}, "frames: Unexpected keyword argument; it takes n_frames="),
+        ("xrdct", {"start_line": 99}, "start_line is 99, the scan has lines 0 to 2"),
+        ("slice_stack", {"heights_mm": [1], "axis": "y"}, "axis y is the fast axis"),
+        ("slice_stack", {"heights_mm": [1], "axis": "q"}, "no hexapod axis q"),
+    ],
+)
+def test_wrong_plan_or_argument_is_refused_in_words(
+    small_profile: Any, name: str, arguments: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ProfileError, match=complaint):
+        make_programme(name, small_profile, arguments)
+
+
+def test_move_out_of_reach_is_refused_before_any_run(fly: Callable[..., Any]) -> None:
+    seen: list[Any] = []
+    with pytest.raises(ProfileError, match="cannot be flown"):
+        fly("slice_stack", heights_mm=[0.0, 9.0], prepare=lambda one: seen.append(one))
+    assert seen[0].seen == []
