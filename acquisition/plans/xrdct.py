@@ -146,7 +146,12 @@ def check_beamline(devices: "BeamlineDevices", layout: Layout) -> None:
 
 def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -> Plan:
     """Fly every line until it has all its frames, and again if reduction lost them."""
-    again = Again(backlog, n_lines=len(flyer.layout.lines), notify=lambda text: flyer.announcer.notice("warning", text))
+    again = Again(
+        backlog,
+        n_lines=len(flyer.layout.lines),
+        notify=lambda text: flyer.announcer.notice("warning", text),
+    )
+    by_number = {line.index: line for line in flyer.layout.lines}
     pending = deque(flyer.layout.lines)
     stretch: Stretch | None = None
     while pending:
@@ -158,7 +163,7 @@ def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -
         if not pending:
             yield from _even_if_others_fail(partial(_close, flyer.devices))
             yield from wait_for_word(backlog)
-        pending.extendleft(flyer.layout.lines[lost] for lost in again.take())
+        pending.extendleft(by_number[lost] for lost in again.take() if lost in by_number)
 
 
 def _fly_until_flown(

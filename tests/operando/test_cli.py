@@ -72,7 +72,9 @@ def test_a_dry_run_tells_frames_time_and_limits(operando: Callable[..., Typed]) 
 
 
 def test_a_dry_run_of_another_plan_counts_all_its_runs(operando: Callable[..., Typed]) -> None:
-    typed = operando("run", "demo", "--dry-run", "--plan", "sparse_series", "--set", "n_tomograms=3", "--set", "interval_s=3600")
+    typed = operando(
+        "run", "demo", "--dry-run", "--plan", "sparse_series", "--set", "n_tomograms=3", "--set", "interval_s=3600"
+    )
     assert typed.code == 0, typed.output
     assert "sparse_series: at most 3 runs" in typed.output
     assert "time          2:0" in typed.output
