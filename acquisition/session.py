@@ -21,6 +21,7 @@ from acquisition.metadata import run_metadata
 from acquisition.plans.catalogue import programme_of
 from acquisition.plans.dry_run import check_programme
 from acquisition.plans.programme import Programme
+from acquisition.safety import CellInterlock
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
 from operando.errors import OperandoError
@@ -131,6 +132,10 @@ def _fly(
         suspenders = _suspenders(profile, devices)
         station = Station(devices=devices, announcer=announcer, backlog=backlog, suspenders=suspenders, **cell)
         plan = fly_programme(station, programme)
+        interlock = CellInterlock(
+            profile.cell_limits, station.history, trip=lambda reason: _pause_for_cell(engine, announcer, reason)
+        )
+        threading.Thread(target=interlock.run, args=(finished,), name="cell interlock", daemon=True).start()
         try:
             engine(plan, announcer.document)
             announcer.plan_ended(programme.plan, exit_status="success")
@@ -142,6 +147,13 @@ def _fly(
             announcer.plan_ended(programme.plan, exit_status=status, reason=str(failure))
         finally:
             finished.set()
+
+
+def _pause_for_cell(engine: "RunEngine", announcer: Announcer, reason: str) -> None:
+    announcer.notice("error", reason)
+    # The plan may have ended of itself by now: then there is nothing left to pause.
+    with contextlib.suppress(RuntimeError, ValueError):
+        engine.request_pause(defer=False)
 
 
 def _suspenders(profile: Profile, devices: "BeamlineDevices") -> Sequence[Any]:

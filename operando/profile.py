@@ -284,6 +284,16 @@ class Cell(Section):
         return self.mass_g * self.specific_capacity_mah_g / 1000
 
 
+class CellLimits(Section):
+    """What the cell may do while the beam is on; beyond it the shutter closes and the scan is paused. None is no limit."""
+
+    voltage_low_v: Finite | None = None
+    voltage_high_v: Finite | None = None
+    temperature_high_c: Finite | None = None
+    silent_s: Positive | None = None
+    """How long the cycler may be silent."""
+
+
 class Addresses(Section):
     """Where the three feeds are served, and where questions and commands are taken."""
 
@@ -371,6 +381,7 @@ class Profile(Section):
     phases: Annotated[list[Phase], Field(min_length=1)]
     reconstruction: Reconstruction = Reconstruction()
     cell: Cell
+    cell_limits: CellLimits = CellLimits()
     addresses: Addresses = Addresses()
     twin: Twin | None = None
     folder: Annotated[Path, Field(exclude=True)] = Path()

@@ -1,0 +1,118 @@
+"""Every plan of the catalogue, aborted at its messages: the beamline is always left safe.
+
+All messages of all plans take minutes; here each plan is aborted at every sixth, each begun elsewhere, so that together they
+meet every message that the plans have in common. Set ``EVERY`` to 1 to try them all.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bluesky import RunEngine
+from bluesky.utils import RunEngineInterrupted
+
+from acquisition.cell.history import CellHistory
+from acquisition.plans.bound import plans_of
+from acquisition.safety import CellInterlock
+from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, RunStarted, RunStopped
+from operando.profile import CellLimits
+
+EVERY = 6
+
+SHORT: dict[str, dict[str, Any]] = {
+    "xrdct": {"start_line": 1},
+    "slice_stack": {"heights_mm": [0.5], "axis": "z"},
+    "series": {"n_tomograms": 1},
+    "sparse_series": {"n_tomograms": 1, "interval_s": 1},
+    "single_line": {"n_repeats": 1},
+    "point_against_time": {"n_frames": 2},
+    "multi_cell": {"cells": [{"name": "a", "pose": {"x": 0.5}}]},
+    "calibrate": {"n_frames": 2},
+    "dark": {"n_frames": 2},
+    "air_and_transmission": {"air_mm": 1.0, "n_frames": 2},
+    "beam_damage": {"fresh_mm": 0.5, "n_repeats": 1, "beam_off_s": 2},
+}
+
+
+@pytest.fixture
+def one_line(small_beamline: Callable[[], Any]) -> Callable[[str], Any]:
+    """Make beamlines with scans of one line of two points, or two lines where the second is asked for."""
+
+    def make(name: str) -> Any:
+        beamline = small_beamline()
+        n_lines = 2 if name == "xrdct" else 1
+        scan = beamline.profile.scan.model_copy(update={"n_lines": n_lines, "n_points": 2})
+        made = type(beamline)(profile=beamline.profile.model_copy(update={"scan": scan}))
+        made.devices.trigger.goes_on_by_time = True
+        return made
+
+    return make
+
+
+def fly(engine: RunEngine, beamline: Any, name: str, *, abort_at: int | None) -> int:
+    """Fly a plan, abort it as one of its messages is processed, and give the number of messages seen."""
+    n_messages = 0
+
+    def hook(message: Any) -> None:
+        nonlocal n_messages
+        n_messages += 1
+        if n_messages == abort_at:
+            engine.loop.create_task(engine._abort_coro("somebody said so"))
+
+    engine.msg_hook = hook
+    try:
+        engine(plans_of(beamline.station, beamline.profile)[name](**SHORT[name]), beamline.announcer.document)
+    except RunEngineInterrupted:
+        pass
+    finally:
+        engine.msg_hook = None
+    return n_messages
+
+
+def assert_safe(beamline: Any) -> None:
+    devices = beamline.devices
+    assert devices.shutter.status.get() == 0
+    assert not devices.detector.is_armed
+    assert not devices.trigger.is_armed
+    assert not any(axis.is_moving for axis in (devices.fast, devices.rotation, *devices.hexapod.axes.values()))
+    assert devices.fast.velocity.get() == beamline.profile.control.fast.speed
+    ends = {(one.run, one.line, one.attempt) for kind in (LineFlown, LineAborted) for one in beamline.messages(kind)}
+    assert ends == {(one.run, one.line, one.attempt) for one in beamline.messages(LineAnnounced)}
+    assert len(beamline.messages(RunStopped)) == len(beamline.messages(RunStarted))
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_abort_of_any_plan_leaves_the_beamline_safe(engine: RunEngine, one_line: Callable[[str], Any], name: str) -> None:
+    n_messages = fly(engine, one_line(name), name, abort_at=None)
+    assert n_messages > 40
+    for at in range(1 + list(SHORT).index(name) % EVERY, n_messages, EVERY):
+        beamline = one_line(name)
+        fly(engine, beamline, name, abort_at=at)
+        assert_safe(beamline)
+
+
+def test_interlock_that_trips_in_mid_line_closes_the_shutter_until_a_person_resumes(
+    engine: RunEngine, one_line: Callable[[str], Any]
+) -> None:
+    beamline = one_line("xrdct")
+    trips: list[str] = []
+    interlock = CellInterlock(
+        CellLimits(voltage_high_v=4.2), CellHistory(), trip=lambda reason: trips.append(reason), clock=time.time
+    )
+    interlock._history.append(CellReading(time_s=time.time(), voltage_v=4.3, current_a=1.0))
+
+    def hook(message: Any) -> None:
+        if message.command == "complete" and not trips:
+            interlock.look()
+            engine.loop.create_task(engine._request_pause_coro(defer=False))
+
+    engine.msg_hook = hook
+    with pytest.raises(RunEngineInterrupted):
+        engine(plans_of(beamline.station, beamline.profile)["xrdct"](), beamline.announcer.document)
+    engine.msg_hook = None
+    assert len(trips) == 1
+    assert beamline.devices.shutter.status.get() == 0
+    engine.resume()
+    assert sorted(one.line for one in beamline.messages(LineFlown)) == [0, 1]
+    assert_safe(beamline)
