@@ -19,5 +19,6 @@ def configure_logging(*, verbose: bool = False) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Looked up for each event: whoever exchanges standard error, as test runners do, may close what it was.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
