@@ -22,6 +22,8 @@ logger = structlog.get_logger(__name__)
 STREAM_FORMATS = {"v2": "cbor", "v1": "legacy"}
 POLL_S = 0.05
 COMMAND_TIMEOUT_S = 30.0
+BACK_S = 25.0
+"""How long a detector that does not answer may take to come back before a series is given up: its server may be starting again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +100,13 @@ class SimplonDetector(Device):
             else:
                 promise.fail(RuntimeError(f"{self.name}: series {self.series.get()} was aborted"))
         self._waiting.clear()
-        if self._is_armed:
+        if not self._is_armed:
+            return
+        try:
             self._end("abort")
+        except ServiceError as gone:
+            # The next series begins by ending whatever a detector that is back may still have armed.
+            logger.warning("series not ended", reason=str(gone), series=self.series.get())
 
     def pause(self) -> None:
         """Abort the series; called by the RunEngine at a pause or suspension."""
@@ -168,12 +175,22 @@ class SimplonDetector(Device):
 
     def _make_idle(self) -> None:
         """End what an earlier life of this program, someone else, or a pause in the midst of arming has left armed."""
-        state = self.client.status("state")
+        state = self._state_when_back()
         if state == "na":
             self._command("initialize")
         elif state != "idle":
             logger.warning("detector was left armed, its series is aborted", state=state, url=self.client.url)
             self._end("abort")
+
+    def _state_when_back(self) -> str:
+        deadline = time.monotonic() + BACK_S
+        while True:
+            try:
+                return str(self.client.status("state"))
+            except ServiceError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(10 * POLL_S)
 
     def _arm(self) -> None:
         # The detector counts over its life: what it says before a series is that series' zero.

@@ -18,8 +18,9 @@ READY_TIMEOUT_S = 90.0
 """A first start compiles nothing, but imports napari, pyFAI and ophyd at the same time on two cores."""
 
 VIEW = "view"
-_MAX_RESTARTS = {"cell": 3, "reduce": 3, "analyse": 3, VIEW: 3}
-"""What holds the state of a run (stages, armed detector, RunEngine) is not started again: it would not be the same run."""
+_MAX_RESTARTS = {"detector": 3, "cell": 3, "reduce": 3, "analyse": 3, VIEW: 3}
+"""The plan arms a detector that is back again and flies the line again. What holds the state of a run (stages, RunEngine) is not
+started again: it would not be the same run."""
 
 _RESULTS_SILENT_S = 60.0
 """The analysis publishes at least once a second; a minute of silence while it runs means that it hangs."""
