@@ -49,6 +49,8 @@ def centre_of_mass(sinogram: Array, angles_deg: Array) -> Centre | None:
     if not len(sinogram):
         return None
     mass = sinogram.sum(axis=1)
+    if not mass.size:
+        return None
     is_full = mass > 0.1 * np.median(mass)
     if is_full.sum() < 5 or np.ptp(angles_deg[is_full]) < LEAST_SPAN_DEG:
         return None
@@ -88,7 +90,10 @@ def opposing_pairs(sinogram: Array, angles_deg: Array, *, near: float | None = N
             predicted = np.zeros(sinogram.shape[1])
             for (other, is_mirrored), share in ((below, 1 - part), (above, part)):
                 predicted += share * (mirrored[other] if is_mirrored else sinogram[other])
-            total += float(np.nanmean((predicted - sinogram[line]) ** 2))
+            squares = (predicted - sinogram[line]) ** 2
+            if not np.isfinite(squares).any():
+                return float("inf")
+            total += float(np.nanmean(squares))
         return total
 
     return _minimum(misfit, n_points=sinogram.shape[1], near=near)

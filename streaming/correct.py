@@ -15,6 +15,8 @@ from streaming.sinogram import Projection, make_resampling
 
 Array = NDArray[np.float64]
 
+_LEAST_BINS = 0.5
+"""Part of the bins that a pattern must have: beyond it the rest would be made up from the other half."""
 _SAME_Q = 1e-3
 """Of a bin: more than this and the line was integrated on another grid."""
 
@@ -65,8 +67,9 @@ def make_projection(
     scale = 1.0
     if reference_current_ma and line.ring_current_ma:
         scale = reference_current_ma / line.ring_current_ma
-    received = line.is_received
-    patterns = _without_holes((line.trimmed if estimator == "trimmed" else line.mean)[received], live.weights > 0) * scale
+    measured = line.trimmed if estimator == "trimmed" else line.mean
+    received = line.is_received & _is_usable(measured, live.weights > 0)
+    patterns = _without_holes(measured[received], live.weights > 0) * scale
     variances = _without_holes(line.variance[received], live.weights > 0) * scale**2
     channels = np.full((received.size, live.model.templates.shape[1]), np.nan)
     noise = np.full(received.size, np.nan)
@@ -87,12 +90,18 @@ def make_projection(
     )
 
 
+def _is_usable(patterns: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which patterns have most of the counted bins; an image of masked pixels alone came and says nothing all the same."""
+    usable: NDArray[np.bool_] = np.isfinite(patterns[:, counted]).mean(axis=1) >= _LEAST_BINS
+    return usable
+
+
 def _without_holes(patterns: NDArray[np.float32], counted: NDArray[np.bool_]) -> Array:
     """Interpolate over q the counted bins that a pattern lacks; a mask that grew during the scan leaves some."""
     whole = patterns.astype(np.float64)
     bins = np.arange(whole.shape[1])
-    for row in np.flatnonzero(np.isnan(whole[:, counted]).any(axis=1)):
+    for row in np.flatnonzero(~np.isfinite(whole[:, counted]).all(axis=1)):
         pattern = whole[row]
         known = np.isfinite(pattern)
-        pattern[~known & counted] = np.interp(bins[~known & counted], bins[known], pattern[known]) if known.any() else 0.0
+        pattern[~known & counted] = np.interp(bins[~known & counted], bins[known], pattern[known]) if known.any() else np.nan
     return whole

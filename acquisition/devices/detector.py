@@ -23,7 +23,7 @@ STREAM_FORMATS = {"v2": "cbor", "v1": "legacy"}
 POLL_S = 0.05
 COMMAND_TIMEOUT_S = 30.0
 BACK_S = 25.0
-"""How long a detector that does not answer may take to come back before a series is given up: its server may be starting again."""
+"""How long a detector that does not answer may take to come back before a series: its server may be starting again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,10 @@ class SimplonDetector(Device):
     series = Component(Signal, value=-1, kind="config")
     """Id of the armed or last series; -1 before the first."""
 
-    def __init__(self, prefix: str = "", *, detector: Detector, **kwargs: Any) -> None:
+    def __init__(self, prefix: str = "", *, detector: Detector, back_s: float = BACK_S, **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self.detector = detector
+        self._back_s = back_s
         self.client = SimplonClient(detector.rest)
         self._exposure: Exposure | None = None
         self._is_armed = False
@@ -183,7 +184,7 @@ class SimplonDetector(Device):
             self._end("abort")
 
     def _state_when_back(self) -> str:
-        deadline = time.monotonic() + BACK_S
+        deadline = time.monotonic() + self._back_s
         while True:
             try:
                 return str(self.client.status("state"))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 class Pulse(BaseModel):
     """One gate pulse; values are those at the middle of the exposure."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     number: int
     """Counts up from 0 over the life of the trigger box."""

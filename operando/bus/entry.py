@@ -109,7 +109,8 @@ def header_from_frame(frame: bytes, *, limit_bytes: int) -> dict[str, Any]:
 def first_complaint(error: ValidationError) -> str:
     """Give the first complaint of a validation error as ``field: what is wrong``."""
     complaint = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, complaint['loc'])) or 'message'}: {complaint['msg']}"
+    place = ".".join(map(str, complaint["loc"])) or "message"
+    return f"{place[:200]}: {complaint['msg'][:200]}"
 
 
 def _array_from_buffer(description: object, buffer: bytes) -> tuple[str, NDArray[Any]]:

@@ -19,7 +19,7 @@ READY_TIMEOUT_S = 90.0
 
 VIEW = "view"
 _MAX_RESTARTS = {"detector": 3, "cell": 3, "reduce": 3, "analyse": 3, VIEW: 3}
-"""The plan arms a detector that is back again and flies the line again. What holds the state of a run (stages, RunEngine) is not
+"""The plan arms a detector that is back and flies the line again. What holds the state of a run (stages, RunEngine) is not
 started again: it would not be the same run."""
 
 _RESULTS_SILENT_S = 60.0

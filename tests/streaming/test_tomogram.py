@@ -184,6 +184,16 @@ def test_missing_frame_costs_itself_only(clean: Phantom, clean_result: Result) -
     assert the_map(result, "coverage").value.min() < the_map(clean_result, "coverage").value.max()
 
 
+@pytest.mark.parametrize("nothing", [np.nan, np.inf])
+def test_pattern_that_says_nothing_is_a_missing_one(clean: Phantom, nothing: float) -> None:
+    lines = [clean.line(i) for i in range(N_LINES)]
+    said = replace(lines[5], mean=np.where(np.arange(31)[:, None] == 12, np.float32(nothing), lines[5].mean))
+    lost = clean.line(5, missing=(12,))
+    found, wanted = (the_result(analysed(clean, [*lines[:5], one, *lines[6:]])) for one in (said, lost))
+    np.testing.assert_array_equal(found.is_measured, wanted.is_measured)
+    np.testing.assert_allclose(found.slice.channels, wanted.slice.channels, rtol=1e-9)
+
+
 def test_missing_frame_of_a_backward_line_is_at_its_position(clean: Phantom) -> None:
     result = the_result(analysed(clean, [clean.line(7, missing=(3,))]))
     assert np.argwhere(~result.is_measured[7])[:, 0].tolist() == [31 - 1 - 3]

@@ -45,9 +45,9 @@ def take_all(address, stop):
     socket.close(linger=0)
 
 
-def device_of(rest, stream="tcp://127.0.0.1:9999"):
+def device_of(rest, stream="tcp://127.0.0.1:9999", **options):
     described = {"model": "Pilatus CdTe 2M", "n_rows": 16, "n_columns": 24, "pixel_m": 172e-6, "readout_s": 0.95e-3}
-    return SimplonDetector(name="detector", detector=Detector(**described, rest=rest, stream=stream))
+    return SimplonDetector(name="detector", detector=Detector(**described, rest=rest, stream=stream), **options)
 
 
 @pytest.fixture
@@ -163,8 +163,28 @@ def test_a_detector_that_was_left_armed_is_made_idle_first(detector, server):
     assert server.detector.state == "ready"
 
 
+def test_a_detector_that_died_in_mid_series_is_armed_when_it_is_back(tmp_path):
+    head = DetectorHead(pixel_mask=np.zeros((16, 24), dtype=np.uint32))
+    life = {"head": head, "source": Blank(), "ledger_path": tmp_path / "ledger"}
+    first = SimplonServer(**life)
+    device = device_of(first.rest_url, first.stream_address)
+    device.prepare(EXPOSURE).wait(10)
+    device.kickoff().wait(10)
+    first.close()
+    device.stop()
+    preparing = device.prepare(EXPOSURE)
+    time.sleep(0.2)
+    assert not preparing.done
+    with SimplonServer(**life, rest=first.rest_url):
+        preparing.wait(20)
+        device.kickoff().wait(10)
+        assert device.series.get() == 2
+        device.stop()
+    device.client.close()
+
+
 def test_a_missing_detector_costs_nothing_until_it_is_used():
-    detector = device_of("http://127.0.0.1:9")
+    detector = device_of("http://127.0.0.1:9", back_s=0.0)
     detector.stop()
     with pytest.raises(ServiceError, match="does not answer"):
         detector.prepare(EXPOSURE).wait(10)
