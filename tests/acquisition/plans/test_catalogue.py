@@ -11,6 +11,7 @@ from bluesky.utils import MsgGenerator
 from acquisition.plans.bound import plans_of
 from acquisition.plans.catalogue import CATALOGUE, make_programme
 from acquisition.plans.dry_run import programme_complaints
+from acquisition.plans.station import check_steps
 from operando.errors import ProfileError
 from operando.messages import CellReading, LineAnnounced, LineFlown, Notice, RunStarted, RunStopped
 
@@ -78,8 +79,20 @@ def test_plan_shows_a_queue_server_types_units_and_metadata_last(beamline: Any, 
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_rehearsal_finds_no_fault_and_touches_nothing(beamline: Any, name: str) -> None:
-    assert programme_complaints(make_programme(name, beamline.profile, ARGUMENTS[name])) == []
+def test_rehearsal_and_check_at_the_beamline_find_no_fault_and_put_nothing(beamline: Any, name: str) -> None:
+    devices, puts = beamline.devices, []
+    axes = (devices.fast, devices.rotation, *devices.hexapod.axes.values())
+    signals = [signal for axis in axes for signal in (axis.user_readback, axis.velocity)]
+    for signal in [*signals, devices.shutter.status, devices.trigger.count, devices.detector.series]:
+        signal.subscribe(lambda **event: puts.append(event), run=False)
+    programme = make_programme(name, beamline.profile, ARGUMENTS[name])
+    assert programme_complaints(programme) == []
+    check_steps(devices, programme)
+    assert puts == []
+    assert not any(axis.is_moving for axis in axes)
+    assert beamline.seen == []
+    devices.shutter.set(0)
+    assert len(puts) == 1
 
 
 def test_start_line_flies_the_rest_with_the_numbers_of_the_whole(fly: Callable[..., Any]) -> None:
