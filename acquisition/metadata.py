@@ -2,7 +2,6 @@
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from acquisition.plans.layout import Layout
@@ -25,8 +24,8 @@ def run_metadata(profile: Profile, layout: Layout) -> dict[str, Any]:
     return {
         "plan_name": "xrdct",
         "profile": profile.name,
-        "cell": {"name": profile.cell.name, "chemistry": profile.cell.chemistry, "source": profile.cell.source},
-        "geometry_sha256": _sha256(profile.path(profile.geometry.poni)),
+        "cell": cell_metadata(profile),
+        "geometry_sha256": geometry_sha256(profile),
         "axes": {"fast": control.fast.pv, "rotation": control.rotation.pv},
         "scan": {
             "n_lines": scan.n_lines,
@@ -41,17 +40,38 @@ def run_metadata(profile: Profile, layout: Layout) -> dict[str, Any]:
         "speed_mm_s": flight.speed_mm_s,
         "direction_rule": "even lines towards positive readbacks, odd lines back",
         "detector": profile.detector.model,
-        "versions": {"operando": __version__, **{name: _version(name) for name in PACKAGES}},
+        "versions": {"operando": __version__, **{name: package_version(name) for name in PACKAGES}},
     }
 
 
-def _sha256(path: Path) -> str:
+def cell_metadata(profile: Profile) -> dict[str, Any]:
+    """Say which cell it is, and how its state is read."""
+    cell = profile.cell
+    return {
+        "name": cell.name,
+        "chemistry": cell.chemistry,
+        "source": cell.source,
+        "clock_offset_s": cell.clock_offset_s,
+        "capacity_ah": cell.nominal_ah,
+    }
+
+
+def geometry_sha256(profile: Profile) -> str:
+    """Give the hash of a profile's geometry file.
+
+    Raises
+    ------
+    MissingInputError
+        If it is absent.
+    """
+    path = profile.path(profile.geometry.poni)
     if not path.is_file():
         raise MissingInputError(f"no geometry file {path}: correct geometry.poni in the profile")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Give the version of an installed package, or say that it is absent."""
     try:
         return version(package)
     except PackageNotFoundError:

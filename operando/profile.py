@@ -118,9 +118,21 @@ class Axis(Section):
     """How far from the demand the axis may stand and still count as arrived, in ``unit``."""
 
 
+_NOT_MOVED = {"pv": "none", "low": 0.0, "high": 0.0, "speed": 1.0, "acceleration_s": 1.0, "tolerance": 1.0}
+_NOT_CONTROLLED: dict[str, Any] = {
+    "fast": {**_NOT_MOVED, "unit": "mm"},
+    "rotation": {**_NOT_MOVED, "unit": "deg"},
+    **dict.fromkeys(("shutter", "trigger", "ring_current", "topup_countdown"), "none"),
+    "cell": "OPR:CELL",
+}
+"""What a beamline that is only listened to need not name."""
+
+
 class Control(Section):
     """Where the beamline's process variables are."""
 
+    mode: Literal["plans", "listen"] = "plans"
+    """Whether operando scans, or another control system does and operando follows its scan table (``listen``)."""
     fast: Axis
     """The axis that sweeps; which hexapod axis it is, is the beamline's business."""
     rotation: Axis
@@ -139,6 +151,33 @@ class Control(Section):
     cell: str
     """Prefix of the cell PVs."""
     channel_access_port: Annotated[int, Field(ge=1024, le=65535)] = 5064
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listening_controls_nothing(cls, values: Any) -> Any:
+        return {**_NOT_CONTROLLED, **values} if isinstance(values, dict) and values.get("mode") == "listen" else values
+
+
+TableColumn = Literal[
+    "line", "attempt", "state", "angle", "position", "first_position", "last_position", "n_points", "series", "image", "file",
+    "time", "start", "end", "ring_current", "voltage", "current", "charge", "temperature",
+]  # fmt: skip
+"""What a column of a scan table may hold (``docs/listening.md``)."""
+
+
+class Listen(Section):
+    """The scan table that another control system writes."""
+
+    table: str
+    """Path of the table, ``.csv`` or ``.h5``; with ``*`` and ``?`` in its name every new table is a new run."""
+    columns: dict[TableColumn, str] = {}
+    """Names of columns that are not named as ``docs/listening.md`` says."""
+    position_factor: Finite = 1.0
+    """mm per unit of the table's positions; negative if the axis counts against the laboratory."""
+    angle_factor: Finite = 1.0
+    """Degree per unit of the table's angles; negative if the stage turns the other way."""
+    quiet_s: Positive = 30.0
+    """A line whose frames are in the table and that gets no more for so long is over."""
 
 
 class Scan(Section):
@@ -216,7 +255,7 @@ class Marker(Section):
 Quantity = Literal["time", "voltage", "current", "charge", "charged", "discharged", "temperature", "cycle", "step"]
 """What a column of a cycler's file may hold; ``charged`` and ``discharged`` are counters that begin anew with every step."""
 
-_SOURCE = r"^((file|tail|model|pybamm):.+|analog)$"
+_SOURCE = r"^((file|tail|model|pybamm):.+|analog|none)$"
 
 
 class Cell(Section):
@@ -226,8 +265,8 @@ class Cell(Section):
     chemistry: str = ""
     source: Annotated[str, Field(pattern=_SOURCE)]
     """``file:PATH`` of a finished cycler file that is replayed, ``tail:PATH`` of one that grows now (``*`` and ``?`` follow the
-    newest of several), ``analog`` for monitor outputs, ``model:cccv``, or ``pybamm:NAME`` of a simulated cell, whose lithium a
-    simulated sample can then show. ``$OPERANDO_DATA`` is understood."""
+    newest of several), ``analog`` for monitor outputs, ``none``, ``model:cccv``, or ``pybamm:NAME`` of a simulated cell, whose
+    lithium a simulated sample can then show. ``$OPERANDO_DATA`` is understood."""
     fallback: Annotated[str, Field(pattern=_SOURCE)] | None = None
     """Used, and said so, when the file of ``source`` is absent."""
     speed: Positive = 1.0
@@ -383,6 +422,7 @@ class Profile(Section):
     cell: Cell
     cell_limits: CellLimits = CellLimits()
     addresses: Addresses = Addresses()
+    listen: Listen | None = None
     twin: Twin | None = None
     folder: Annotated[Path, Field(exclude=True)] = Path()
     """Where the profile was read; set by the reader, not a key of the file."""
@@ -392,6 +432,12 @@ class Profile(Section):
         names = [phase.name for phase in self.phases]
         if len(set(names)) != len(names):
             raise ValueError(f"phases must have different names, found {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _listening_has_a_table(self) -> "Profile":
+        if self.control.mode == "listen" and self.listen is None:
+            raise ValueError('control.mode "listen" needs the section listen with its table')
         return self
 
     def path(self, relative: Path) -> Path:
@@ -485,6 +531,8 @@ def write_profile(profile: Profile, path: Path) -> None:
         values["geometry"]["mask"] = str(profile.path(profile.geometry.mask))
     for phase, section in zip(profile.phases, values["phases"], strict=True):
         section["cif"] = str(profile.path(phase.cif))
+    if profile.listen is not None:
+        values["listen"]["table"] = str(profile.path(Path(profile.listen.table)))
     for key in ("source", "fallback"):
         if key in values["cell"]:
             values["cell"][key] = _absolute(profile, values["cell"][key])

@@ -32,6 +32,14 @@ class CellSource(Protocol):
         ...
 
 
+class NoCell:
+    """The source where there is none: gives nothing."""
+
+    def reading_at(self, time_s: float) -> CellReading | None:
+        """Give nothing."""
+        return None
+
+
 def open_recording(profile: Profile) -> tuple[Recording, str]:
     """Give the recording that the profile names, and a sentence if it is not the one that it names first.
 
@@ -63,6 +71,8 @@ def open_source(profile: Profile, *, out: Path, now_s: float) -> tuple[CellSourc
         As :func:`open_recording`, or if the profile starts after the end of the recording.
     """
     cell = profile.cell
+    if cell.source == "none":
+        return NoCell(), ""
     if cell.source.startswith("tail:"):
         return _open_tail(profile), ""
     recording, notice = open_recording(profile)
@@ -89,6 +99,8 @@ def describe_source(profile: Profile, *, now_s: float | None = None) -> str:
     OperandoError
         If it gives nothing, with the reason.
     """
+    if profile.cell.source == "none":
+        return "none: the state of the cell is not known here"
     if not profile.cell.source.startswith("tail:"):
         recording, notice = open_recording(profile)
         return f"{recording.name}" + (f" ({notice})" if notice else "")

@@ -18,7 +18,7 @@ READY_TIMEOUT_S = 90.0
 """A first start compiles nothing, but imports napari, pyFAI and ophyd at the same time on two cores."""
 
 VIEW = "view"
-_MAX_RESTARTS = {"detector": 3, "cell": 3, "reduce": 3, "analyse": 3, VIEW: 3}
+_MAX_RESTARTS = {"detector": 3, "cell": 3, "reduce": 3, "analyse": 3, "listen": 3, VIEW: 3}
 """The plan arms a detector that is back and flies the line again. What holds the state of a run (stages, RunEngine) is not
 started again: it would not be the same run."""
 
@@ -63,6 +63,8 @@ class Beamtime:
 
 def scan_roles(profile: Profile) -> list[str]:
     """Give the processes of a scan in the order of their start; the one that begins the run comes last."""
+    if profile.control.mode == "listen":
+        return ["cell", "reduce", "analyse", "listen"]
     twin = ["ioc", "detector"] if profile.twin else []
     return [*twin, "cell", "reduce", "analyse", "acquire"]
 

@@ -55,7 +55,17 @@ def _cell(profile: Profile) -> str:
     return describe_source(profile)
 
 
+def _frames(profile: Profile) -> str:
+    from streaming.sources.choose import describe_frames
+
+    return describe_frames(profile)
+
+
 def _scan(profile: Profile) -> str:
+    if profile.control.mode == "listen":
+        from acquisition.listening.follow import describe_table
+
+        return describe_table(profile)
     from acquisition.plans.dry_run import dry_run
 
     rehearsal = dry_run(profile)
@@ -68,5 +78,6 @@ EXAMINATIONS: dict[str, Callable[[Profile], str]] = {
     "geometry": _geometry,
     "phases": _phases,
     "cell": _cell,
+    "frames": _frames,
     "scan": _scan,
 }

@@ -41,6 +41,8 @@ def run(
     """Scan a cell on the beamline of PROFILE and show its lithium, live."""
     read = with_plan(read_profile(profile), plan, settings or [])
     if dry_run:
+        if read.control.mode == "listen":
+            raise ProfileError("there is nothing to rehearse where another control system scans: use operando check")
         from acquisition.plans.dry_run import dry_run as rehearse
 
         rehearsal = rehearse(read, out=out)

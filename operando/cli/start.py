@@ -21,6 +21,7 @@ class RoleName(StrEnum):
     DETECTOR = "detector"
     CELL = "cell"
     ACQUIRE = "acquire"
+    LISTEN = "listen"
     REDUCE = "reduce"
     ANALYSE = "analyse"
 
@@ -30,6 +31,7 @@ MODULES = {
     RoleName.DETECTOR: "acquisition.twin.simplon.server",
     RoleName.CELL: "acquisition.cell.bridge",
     RoleName.ACQUIRE: "acquisition.session",
+    RoleName.LISTEN: "acquisition.listening.session",
     RoleName.REDUCE: "streaming.reduction",
     RoleName.ANALYSE: "streaming.analysis",
 }
@@ -53,7 +55,7 @@ def start(
     out: Annotated[Path, typer.Option(help="Folder of the beamtime; all its processes share it.")] = Path("runs/default"),
     leashed: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Start one process of a beamtime, in any order: ioc, detector (both simulated), cell, acquire, reduce or analyse."""
+    """Start one process of a beamtime, in any order: ioc, detector (both simulated), cell, acquire, listen, reduce, analyse."""
     configure_logging()
     read = read_profile(profile)
     out.mkdir(parents=True, exist_ok=True)

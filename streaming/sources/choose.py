@@ -8,8 +8,8 @@ from typing import Protocol
 import h5py
 import structlog
 
-from operando.errors import MissingInputError, ProfileError
-from operando.frame_names import FrameNames
+from operando.errors import DataError, MissingInputError, ProfileError
+from operando.frame_names import FrameNames, Listing
 from operando.profile import Profile
 from streaming.account import IdSet
 from streaming.arrival import Arrival
@@ -17,7 +17,7 @@ from streaming.events import Rejected
 from streaming.receive import Receiver
 from streaming.sources.cbf import CbfFiles
 from streaming.sources.folder import FolderSource
-from streaming.sources.frame_file import ReadsFrames
+from streaming.sources.frame_file import ReadsFrames, UnfinishedFileError
 from streaming.sources.hdf5 import Hdf5Files
 
 logger = structlog.get_logger(__name__)
@@ -71,6 +71,34 @@ def open_frames(
     if not root.is_dir():
         raise MissingInputError(f"no folder {root}: correct detector.folder.template, or mount the detector's share")
     return FolderSource(detector.folder, reader_for(profile), destination, known=images_in_line_files(lines), reject=reject)
+
+
+def describe_frames(profile: Profile) -> str:
+    """Say where the frames come from and, of files, what is there now.
+
+    Raises
+    ------
+    OperandoError
+        As :func:`open_frames`, or if the first file cannot be read.
+    """
+    detector = profile.detector
+    if detector.source == "simplon" or detector.folder is None:
+        return f"SIMPLON stream at {detector.stream}"
+    names, reader = FrameNames(detector.folder.template, series=detector.folder.series), reader_for(profile)
+    if not names.root.is_dir():
+        raise MissingInputError(f"no folder {names.root}: correct detector.folder.template, or mount the detector's share")
+    files = sorted(names.files(Listing()))
+    if not files:
+        return f"no file of {names.template} yet"
+    name, path = files[0]
+    try:
+        shape = reader.read(path, skip=0).frames[0].facts.shape
+    except UnfinishedFileError as unfinished:
+        return f"{len(files)} files, the first is not whole yet: {unfinished}"
+    if shape != (detector.n_rows, detector.n_columns):
+        wanted = f"{detector.n_rows} x {detector.n_columns}"
+        raise DataError(f"{path} has {shape[0]} x {shape[1]} pixels, the profile {wanted}: check detector.folder.template")
+    return f"{len(files)} files, the first is {path.name}: series {name.series}, number {name.number}"
 
 
 def reader_for(profile: Profile) -> ReadsFrames:

@@ -1,0 +1,1 @@
+"""Following a scan that another control system runs: its scan table becomes the words of the journal."""
