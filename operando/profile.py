@@ -224,38 +224,10 @@ class Reconstruction(Section):
     """Below this part of the strongest graphite voxel, x in LixC6 has no meaning and is masked."""
 
 
-class AnalogChannel(Section):
-    """One analog monitor output, as a process variable: its value times ``gain`` plus ``offset`` is the quantity."""
-
-    pv: str
-    gain: Finite = 1.0
-    """V, A or degree Celsius per unit of the process variable; negative where the monitor turns the sign."""
-    offset: Finite = 0.0
-
-
-class Analog(Section):
-    """Monitor outputs of a potentiostat, read as process variables."""
-
-    voltage: AnalogChannel
-    current: AnalogChannel
-    temperature: AnalogChannel | None = None
-
-
-class Marker(Section):
-    """A TTL output of the cycler, read as a process variable: tells how far the cycler's clock is off."""
-
-    pv: str
-    """Rises from 0 when the cycler begins a step."""
-    step: str = ""
-    """Only steps whose name contains this are taken; empty takes every change of step."""
-    within_s: Positive = 120.0
-    """A step and an edge further apart than this, on the clocks as they are known, do not belong together."""
-
-
 Quantity = Literal["time", "voltage", "current", "charge", "charged", "discharged", "temperature", "cycle", "step"]
 """What a column of a cycler's file may hold; ``charged`` and ``discharged`` are counters that begin anew with every step."""
 
-_SOURCE = r"^((file|tail|model|pybamm):.+|analog|none)$"
+_SOURCE = r"^((file|tail|model|pybamm):.+|none)$"
 
 
 class Cell(Section):
@@ -265,7 +237,7 @@ class Cell(Section):
     chemistry: str = ""
     source: Annotated[str, Field(pattern=_SOURCE)]
     """``file:PATH`` of a finished cycler file that is replayed, ``tail:PATH`` of one that grows now (``*`` and ``?`` follow the
-    newest of several), ``analog`` for monitor outputs, ``none``, ``model:cccv``, or ``pybamm:NAME`` of a simulated cell, whose
+    newest of several), ``none``, ``model:cccv``, or ``pybamm:NAME`` of a simulated cell, whose
     lithium a simulated sample can then show. ``$OPERANDO_DATA`` is understood."""
     fallback: Annotated[str, Field(pattern=_SOURCE)] | None = None
     """Used, and said so, when the file of ``source`` is absent."""
@@ -291,8 +263,6 @@ class Cell(Section):
     """Units of columns whose names do not tell, for instance ``mA``; for ``time`` a unit, ``epoch`` or a strptime format."""
     start_time: str = ""
     """When the times of a file count from zero: its zero, as ``2026-03-01 14:00:00`` on the cycler's clock."""
-    marker: Marker | None = None
-    analog: Analog | None = None
 
     capacity_ah: Positive | None = None
     """What C-rate and state of charge refer to."""
@@ -305,9 +275,7 @@ class Cell(Section):
     """Currents below this C-rate are rest."""
 
     @model_validator(mode="after")
-    def _sources_are_described(self) -> "Cell":
-        if "analog" in (self.source, self.fallback) and self.analog is None:
-            raise ValueError("source analog needs the section cell.analog with its process variables")
+    def _timezone_is_known(self) -> "Cell":
         if self.timezone:
             try:
                 ZoneInfo(self.timezone)
