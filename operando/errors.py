@@ -40,6 +40,12 @@ class OutputError(OperandoError):
     exit_code = 73
 
 
+class StoppedError(OperandoError):
+    """A person ended the work before it was done; caught by the command line. The shell's code for Ctrl-C."""
+
+    exit_code = 130
+
+
 class WireError(DataError):
     """A message on a socket is malformed, oversized or of another version; caught and counted by its receiver."""
 

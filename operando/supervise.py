@@ -24,8 +24,11 @@ logger = structlog.get_logger(__name__)
 STOP_TIMEOUT_S = 15.0
 """How long a child may take to end after SIGTERM: closing files and the shutter takes seconds; then it is killed."""
 
-_HOPELESS_EXIT_CODES = range(64, 79)
-"""The child said what is wrong (:mod:`operando.errors`): starting it again would only say so again."""
+_HOPELESS_EXIT_CODES = frozenset(range(64, 79)) - {74}
+"""The child said what is wrong (:mod:`operando.errors`): again would be the same. Only a full disk (74) may pass."""
+
+_COMPLAINT = "operando: "
+"""Begins the sentence with which a process of operando ends (:func:`operando.cli.main`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +68,15 @@ class _Child:
                 if line.decode(errors="replace").strip() == READY_LINE:
                     self.ready.set()
 
-    def last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1][:500] if lines else "it left no message"
+    def end(self) -> str:
+        """Tell how it ended: its own sentence, else the signal or exit code."""
+        code = self.process.poll()
+        if code is not None and code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        lines = self.log.read_text(errors="replace").strip().splitlines() or ["it left no message"]
+        if lines[-1].startswith(_COMPLAINT):
+            return f"ended: {lines[-1].removeprefix(_COMPLAINT)[:500]}"
+        return f"ended with exit code {code}: {lines[-1][:500]}"
 
     def let_go(self) -> None:
         """Drop the leash of a child that has ended."""
@@ -89,12 +98,17 @@ class Supervisor:
     ----------
     logs
         Folder of the log files, one per role.
+    tell
+        Called with a sentence when a process is started again; default: it is logged.
     clock
         Monotonic seconds.
     """
 
-    def __init__(self, *, logs: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, logs: Path, tell: Callable[[str], None] = logger.warning, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._logs = logs
+        self._tell = tell
         self._clock = clock
         self._children: dict[str, _Child] = {}
         self.restarts: dict[str, int] = {}
@@ -117,7 +131,7 @@ class Supervisor:
             child = self._children[name]
             while not child.ready.wait(0.05):
                 if child.process.poll() is not None and not child.ready.is_set():
-                    raise ServiceError(f"{name} did not start: {child.last_words()} (log: {child.log})")
+                    raise ServiceError(f"{name} did not start: it {child.end()} (log: {child.log})")
                 if self._clock() > deadline:
                     raise ServiceError(f"{name} was not ready within {timeout_s:.0f} s (log: {child.log})")
 
@@ -138,10 +152,11 @@ class Supervisor:
             if code == 0:
                 del self._children[name]
             elif code in _HOPELESS_EXIT_CODES or self.restarts.get(name, 0) >= child.role.max_restarts:
-                raise ServiceError(f"{name} ended with code {code}: {child.last_words()} (log: {child.log})")
+                raise ServiceError(f"{name} {child.end()} (log: {child.log})")
             else:
                 self.restarts[name] = self.restarts.get(name, 0) + 1
-                logger.warning("process restarted", role=name, code=code, restarts=self.restarts[name])
+                count = f"{self.restarts[name]} of {child.role.max_restarts}"
+                self._tell(f"{name} {child.end()}; it is started again ({count}; log: {child.log})")
                 self.start(child.role)
 
     def is_running(self, name: str) -> bool:

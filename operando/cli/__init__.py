@@ -1,12 +1,30 @@
 """The command line: what a beamline scientist types. Every command imports its room only when it is called."""
 
+import errno
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from operando.cli import bench, calibrate, check, demo, export, figure, patterns, replay, run, score, start, view
 from operando.errors import OperandoError
+
+IO_ERROR = 74
+"""Exit code when a file or folder cannot be used (``EX_IOERR``): unlike the other causes, a full disk may pass."""
+
+_ADVICE = {
+    errno.ENOSPC: "free the disk, or choose another place",
+    errno.EDQUOT: "free your quota, or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EACCES: "choose a place that you may use, or ask for the permission",
+    errno.EPERM: "choose a place that you may use, or ask for the permission",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "a file stands where a folder is wanted: check the path",
+    errno.EISDIR: "a folder stands where a file is wanted: check the path",
+    errno.EEXIST: "a file stands where a folder is wanted: check the path",
+}
+"""What a person can do about an operating system's error; any other is our own fault and leaves its trace."""
 
 app = typer.Typer(
     help="Watch a working cell by X-ray diffraction tomography, live.",
@@ -26,6 +44,21 @@ def version() -> None:
     typer.echo(__version__)
 
 
+def _end_with_version(is_asked: bool) -> None:
+    if is_asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    is_version: Annotated[
+        bool, typer.Option("--version", callback=_end_with_version, is_eager=True, help="Print the version of operando.")
+    ] = False,
+) -> None:
+    """Take what is said before the command."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error that a person can act on ends with one sentence and its exit code.
 
@@ -39,3 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OperandoError as error:
         typer.echo(f"operando: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _ADVICE:
+            raise
+        what = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"operando: {what}{error.strerror}: {_ADVICE[error.errno]}", err=True)
+        sys.exit(IO_ERROR)

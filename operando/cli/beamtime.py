@@ -22,6 +22,9 @@ _MAX_RESTARTS = {"detector": 3, "cell": 3, "reduce": 3, "analyse": 3, "listen": 
 """The plan arms a detector that is back and flies the line again. What holds the state of a run (stages, RunEngine) is not
 started again: it would not be the same run."""
 
+_ENDED = {"aborted": "was aborted", "failed": "failed"}
+"""How a scan may end that is not finished."""
+
 _RESULTS_SILENT_S = 60.0
 """The analysis publishes at least once a second; a minute of silence while it runs means that it hangs."""
 
@@ -145,8 +148,8 @@ def follow_run(
                 show(entry.message)
                 if entry.message.state == "finished":
                     last = entry.message
-                if entry.message.state in ("aborted", "failed"):
-                    raise ServiceError(f"the run was {entry.message.state}: see {beamtime.out / 'logs' / 'acquire.log'}")
+                if entry.message.state in _ENDED:
+                    raise ServiceError(f"the scan {_ENDED[entry.message.state]}: see {beamtime.out / 'logs' / 'acquire.log'}")
             if last is not None and (not to_end_of_plan or plan.is_over_with(last.run)):
                 return last
             if clock() - heard_at > _RESULTS_SILENT_S:

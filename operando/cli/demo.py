@@ -1,5 +1,6 @@
 """``operando demo``: the whole loop on a simulated beamline."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -11,8 +12,14 @@ from operando.cli.beamtime import Beamtime, scan_roles
 from operando.cli.ports import on_free_ports
 from operando.cli.run import conduct, stop_on_signals
 from operando.cli.summary import summary_since
-from operando.errors import ServiceError
+from operando.errors import ServiceError, StoppedError
 from operando.profile import Profile, read_profile
+
+_LEFT_BY_A_DEMO = (
+    *("journal.jsonl*", "scan*.nxs*", "truth*.h5*", "lines", "logs", "profile.toml", "summary.json"),
+    *("monitor.png", ".monitor.png.part", "cell.json", "cell.lock", "cell.tmp", "detector-series*"),
+)
+"""Whatever else is in the folder is somebody's, and stays."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,13 +46,25 @@ def demo(
     chosen = _with_sample(on_free_ports(read_profile(f"{name}/full" if full else name)), sample)
     if chosen.twin is None:
         raise ServiceError(f"profile {chosen.name!r} has no simulated beamline: use operando run")
-    _forget_earlier_demo(out)
+    forget_earlier_demo(out)
     beamtime = Beamtime(profile=chosen, out=out.resolve())
     finish = summary_since(started)
     last = conduct(beamtime, headless=headless, stop=stop_on_signals(), roles=scan_roles(chosen), finish=finish)
     if last is None:
-        raise ServiceError(f"the demo was stopped; what it measured is in {out}")
+        raise StoppedError(f"the demo was stopped; what it measured is in {out}")
     typer.echo(f"{last.lines_done} lines in {time.monotonic() - started:.0f} s: see {out}/scan.nxs and {out}/summary.json")
+    typer.echo(_verdict(out / "summary.json"))
+
+
+def _verdict(summary_file: Path) -> str:
+    """Tell in one sentence how far the lithium is from the truth."""
+    score = json.loads(summary_file.read_text(encoding="utf-8")).get("truth", {}).get("x_lithium")
+    if score is None:
+        return "this sample has no lithium to compare with"
+    return (
+        f"x in LixC6 against the simulated truth: RMS {score['rms']:.3f}, bias {score['bias']:+.3f}, "
+        f"{100 * score['coverage_68']:.0f} % of {score['n_voxels']} voxels within one sigma (68 % wanted)"
+    )
 
 
 def _with_sample(profile: Profile, sample: str | None) -> Profile:
@@ -54,11 +73,12 @@ def _with_sample(profile: Profile, sample: str | None) -> Profile:
     return profile.model_copy(update={"twin": profile.twin.model_copy(update={"sample": sample})})
 
 
-def _forget_earlier_demo(out: Path) -> None:
+def forget_earlier_demo(out: Path) -> None:
     """Remove what an earlier demo left, and nothing else."""
     profile_file = out / "profile.toml"
     if not (out / "journal.jsonl").exists() or not profile_file.exists():
         return
     if read_profile(str(profile_file)).twin is None:
         raise ServiceError(f"{out} holds measurements of a real beamline: choose another --out")
-    shutil.rmtree(out)
+    for path in [found for pattern in _LEFT_BY_A_DEMO for found in out.glob(pattern)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -33,7 +33,7 @@ class RunProgress:
         """Say what happens now."""
         self._progress.update(self._task, description=text)
         if not self.console.is_terminal:
-            self.console.print(text, highlight=False)
+            self._print(text)
 
     def show(self, progress: ScanProgress) -> None:
         """Show how far the run is."""
@@ -51,11 +51,19 @@ class RunProgress:
         if not self.console.is_terminal and is_news:
             self._spoke_at = time.monotonic()
             lines = f"{progress.lines_done} of {progress.lines_expected} lines"
-            self.console.print(f"{progress.state}: {lines}, {detail}", highlight=False)
+            self._print(f"{progress.state}: {lines}, {detail}")
 
     def notice(self, notice: Notice) -> None:
         """Show a sentence from one of the processes."""
-        self.console.print(f"{notice.level}: {notice.text} ({notice.origin})", highlight=False)
+        self._print(f"{notice.level}: {notice.origin}: {notice.text}")
+
+    def warn(self, text: str) -> None:
+        """Show a warning of the supervisor."""
+        self._print(f"warning: {text}")
+
+    def _print(self, text: str) -> None:
+        # Not wrapped: a path in two parts can be neither copied nor found with grep. No markup: [Errno 28] is text.
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def __enter__(self) -> "RunProgress":
         self._progress.start()

@@ -45,5 +45,5 @@ def replay(
             play(recording, journal=journal, reduction=reduction, speed=speed, stop=stop)
 
         player = threading.Thread(target=feed, name="replay", daemon=True)
-        conduct(beamtime, headless=headless, stop=stop, roles=("analyse",), begin=player.start)
+        conduct(beamtime, headless=headless, stop=stop, roles=("analyse",), doing="replaying", begin=player.start)
     typer.echo(f"replayed into {out}/scan.nxs")

@@ -14,7 +14,7 @@ import typer
 from operando.cli.beamtime import VIEW, Beamtime, Window, follow_run, has_screen, scan_roles, start_processes
 from operando.cli.progress import RunProgress
 from operando.cli.summary import Finish, summary_since
-from operando.errors import ProfileError, ServiceError
+from operando.errors import ProfileError, ServiceError, StoppedError
 from operando.messages import ScanProgress
 from operando.profile import Profile, read_profile
 from operando.screen import VirtualScreen
@@ -54,7 +54,7 @@ def run(
     finish = summary_since(time.monotonic())
     last = conduct(beamtime, headless=headless, stop=stop_on_signals(), roles=scan_roles(read), finish=finish)
     if last is None:
-        raise ServiceError(f"the run was stopped; what it measured is in {out}")
+        raise StoppedError(f"the run was stopped; what it measured is in {out}")
 
 
 def with_plan(profile: Profile, plan: str, settings: Sequence[str]) -> Profile:
@@ -93,6 +93,7 @@ def conduct(
     headless: bool,
     stop: threading.Event,
     roles: Sequence[str],
+    doing: str = "scanning",
     begin: Callable[[], None] | None = None,
     finish: Finish | None = None,
 ) -> ScanProgress | None:
@@ -102,6 +103,8 @@ def conduct(
 
     Parameters
     ----------
+    doing
+        What goes on, in a word.
     begin
         Called when all processes are ready.
     finish
@@ -118,12 +121,12 @@ def conduct(
     with ExitStack() as stack:
         window = _window(beamtime, stack, headless=headless)
         progress = stack.enter_context(RunProgress())
-        supervisor = stack.enter_context(Supervisor(logs=beamtime.out / "logs"))
+        supervisor = stack.enter_context(Supervisor(logs=beamtime.out / "logs", tell=progress.warn))
         progress.step("starting the processes")
         start_processes(beamtime, supervisor, roles, window)
         if begin is not None:
             begin()
-        progress.step("scanning")
+        progress.step(doing)
         last = follow_run(
             beamtime,
             supervisor,

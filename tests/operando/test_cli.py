@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from operando.cli import main
-from operando.profile import profiles_folder
+from operando.cli.demo import forget_earlier_demo
+from operando.profile import profiles_folder, read_profile, write_profile
 
 DEMO = profiles_folder() / "demo" / "profile.toml"
 
@@ -137,6 +138,33 @@ def test_a_folder_with_an_earlier_run_is_not_overwritten(operando: Callable[...,
     assert typed.code == 69
     assert "nothing is overwritten" in typed.complaint
     assert (tmp_path / "journal.jsonl").read_text() == "precious\n"
+
+
+def test_a_new_demo_removes_what_the_earlier_one_left_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text("old\n")
+    (tmp_path / "lines" / "run").mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("precious\n")
+    write_profile(read_profile("demo"), tmp_path / "profile.toml")
+    forget_earlier_demo(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"),
+    [("file/x", "Not a directory: a file stands where a folder is wanted"), ("file", "a file stands where a folder is wanted")],
+)
+def test_a_folder_that_cannot_be_used_is_one_sentence(
+    operando: Callable[..., Typed], tmp_path: Path, out: str, sentence: str
+) -> None:
+    (tmp_path / "file").touch()
+    typed = operando("start", "analyse", "demo", "--out", str(tmp_path / out))
+    assert typed.code == 74
+    assert typed.complaint.startswith(f"operando: {tmp_path / out}: ")
+    assert sentence in typed.complaint
+
+
+def test_the_version_is_told_as_a_command_and_as_an_option(operando: Callable[..., Typed]) -> None:
+    assert operando("--version").output == operando("version").output != ""
 
 
 @pytest.fixture
