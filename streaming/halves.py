@@ -21,6 +21,9 @@ _WINDOW_STEPS = 3.0
 """Edge of the square over which squares of the difference are averaged, in points of the scan: one voxel alone knows its own
 scatter to a factor of two at best, a larger square gives the smooth inside of an electrode the scatter of its edge."""
 
+_SAME_ANGLE = 0.25
+"""Part of the mean gap between lines below which two lines, opposite or flown again, look the same way."""
+
 
 def scatter_of_halves(reconstruction: Reconstruction, response: Array) -> Array | None:
     """Give the covariance of amounts that the two halves show, shape (n_voxels, n_voxels, n_phases, n_phases).
@@ -45,10 +48,18 @@ def scatter_of_halves(reconstruction: Reconstruction, response: Array) -> Array 
 
 
 def _opposed_weights(angles_deg: Array) -> Array:
-    """Give the weights, shape (n_lines,), by which a sum over lines becomes half the difference of the slices of two halves."""
-    order = np.argsort(np.mod(angles_deg, 180.0), kind="stable")
+    """Give the weights, shape (n_lines,), by which a sum over lines becomes half the difference of the slices of two halves.
+
+    Opposite lines, which have the same streaks, belong to the same half.
+    """
+    folded = np.mod(angles_deg, 180.0)
+    order = np.argsort(folded, kind="stable")
+    is_next = np.diff(folded[order], prepend=folded[order[0]]) > _SAME_ANGLE * 180.0 / angles_deg.size
+    is_odd = np.cumsum(is_next) % 2 == 1
     weights = np.empty(angles_deg.size)
-    for half, sign in ((order[::2], 1.0), (order[1::2], -1.0)):
+    for half, sign in ((order[~is_odd], 1.0), (order[is_odd], -1.0)):
+        if not half.size:
+            return np.zeros(angles_deg.size)
         own = angular_weights(angles_deg[half])
         weights[half] = 0.5 * sign * np.pi / own.sum() * own
     return weights

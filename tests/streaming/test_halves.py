@@ -1,5 +1,7 @@
 """The scatter between two halves of the lines: as large as what repeated scans show, and seen where only lines differ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -87,3 +89,17 @@ def test_scatter_does_not_depend_on_the_numbering_of_the_lines() -> None:
 @pytest.mark.parametrize("n_lines", [0, 1, LEAST_LINES - 1])
 def test_too_few_lines_have_no_halves(n_lines: int) -> None:
     assert scatter_of_halves(reconstructed(blob()[:n_lines]), BOTH) is None
+
+
+def test_a_full_turn_shows_the_streaks_that_its_half_turn_has() -> None:
+    few = N_LINES // 4
+    edge = np.repeat((np.abs(np.arange(-15, 16)) < 6).astype(float)[None, :, None], N_LINES, axis=0).repeat(2, axis=2)
+    angles = 180.0 * np.arange(few) / few
+    scatters = []
+    for turn in (angles, np.r_[angles, angles + 180.0]):
+        reconstruction = Reconstruction(grid=GRID, n_channels=2, centre_mm=0.0)
+        lines = [replace(projection(line, edge[line]), angle_deg=angle) for line, angle in enumerate(turn.tolist())]
+        reconstruction.update(dict(enumerate(lines)))
+        scatters.append(scatter_of_halves(reconstruction, BOTH))
+    assert scatters[0].max() > 1e-4 * reconstruction.slice().channels.max() ** 2
+    np.testing.assert_allclose(scatters[1][INSIDE], scatters[0][INSIDE], rtol=1e-6, atol=1e-9)
