@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python -m
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
 OUT ?= runs/demo
 
-.PHONY: help demo test check unit bench setup lock clean
+.PHONY: help demo test check unit bench pictures setup lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -26,6 +26,10 @@ unit: setup  ## the tests alone, one file at a time on each of two cores
 
 bench: setup  ## figures against named peers, into bench.json
 	$(VENV)/bin/operando bench --json bench.json
+
+pictures: setup  ## the pictures of README and tour anew, from a demo without a screen
+	test -f $(OUT)/monitor.png || $(VENV)/bin/operando demo --headless --out $(OUT)
+	$(VENV)/bin/python docs/pictures.py $(OUT)
 
 setup: $(VENV)/ready  ## the environment
 

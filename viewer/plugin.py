@@ -100,12 +100,12 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
 
 
 def read_maps(path: str | list[str]) -> list[LayerData]:
-    """Give the maps of archives as layers in millimetres; the first of each file is shown."""
+    """Give the maps of archives as layers in millimetres; the first of each file is shown, and is last: on top, and chosen."""
     offer_in_napari()
     layers: list[LayerData] = []
     for one in [path] if isinstance(path, str) else path:
-        for k, shown in enumerate(read_scan(Path(one)).maps):
-            layers.append((shown.arrays["value"], _layer(shown.message, is_shown=k == 0), "image"))
+        maps = read_scan(Path(one)).maps
+        layers += [(shown.arrays["value"], _layer(shown.message, is_shown=shown is maps[0]), "image") for shown in maps[::-1]]
     return layers
 
 
@@ -119,7 +119,7 @@ def sample_maps() -> list[LayerData]:
 
 def sample_charge() -> list[LayerData]:
     """Give x in LixC6 of a phantom while it charges, as one layer with a slider over the scans."""
-    data, keywords, kind = sample_maps()[0]
+    data, keywords, kind = sample_maps()[-1]
     scans = np.stack([lithium(charge).astype(data.dtype) for charge in np.linspace(0.05, 0.95, N_CHARGE_SCANS)])
     stacked = {
         "scale": (1.0, *keywords["scale"]),

@@ -36,7 +36,7 @@ def check_screen() -> None:
         )
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ServiceError(
-            "no screen: neither DISPLAY nor WAYLAND_DISPLAY is set; log in with a desktop, or run under xvfb-run -a"
+            "no screen: neither DISPLAY nor WAYLAND_DISPLAY is set; use a desktop, or add --headless --snapshot FILE.png"
         )
     try:
         probe = subprocess.run(  # noqa: S603 - our own interpreter and our own text

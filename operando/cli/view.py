@@ -1,5 +1,6 @@
 """``operando view``: the window, on a running beamtime or on an archive."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from operando.errors import MissingInputError
 from operando.log import configure_logging
 from operando.process import run_until_stopped
 from operando.profile import Addresses
+from operando.screen import VirtualScreen
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +29,7 @@ def view(
     movie: Annotated[
         Path | None, typer.Option(help="Write a film (.mp4) of the maps of FILE as they grew line by line; wants no screen.")
     ] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Draw on a virtual screen; with --snapshot.")] = False,
     leashed: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Show maps and cell state: live from ADDRESS (default: this machine), or from an archive FILE.
@@ -41,6 +44,8 @@ def view(
     if not is_address and not Path(source).is_file():
         raise MissingInputError(f"no file {source}: give a scan.nxs, or an address such as {Addresses().results}")
 
+    if headless and snapshot is None and movie is None:
+        raise MissingInputError("nobody would see it: with --headless, say where the picture goes with --snapshot FILE.png")
     if movie is not None:
         if is_address:
             raise MissingInputError("a film is made of a file: give the scan.nxs of a run")
@@ -57,7 +62,12 @@ def view(
             wait_for_end=snapshot is not None,
         )
 
-    run_until_stopped(work, leashed=leashed)
+    if not headless:
+        run_until_stopped(work, leashed=leashed)
+        return
+    with VirtualScreen() as screen:
+        os.environ.update(screen.environment)
+        run_until_stopped(work, leashed=leashed)
 
 
 def _film(file: Path, movie: Path) -> None:

@@ -93,6 +93,7 @@ def test_a_dry_run_of_another_plan_counts_all_its_runs(operando: Callable[..., T
         (["demo", "--out", "never"], 69, "no screen: DISPLAY is not set. Add --headless"),
         (["run", "demo", "--out", "never"], 69, "no screen: DISPLAY is not set. Add --headless"),
         (["view", "tcp://127.0.0.1:9"], 69, "no screen"),
+        (["view", "tcp://127.0.0.1:9", "--headless"], 66, "nobody would see it"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )

@@ -107,9 +107,9 @@ def test_the_reader_of_the_plugin_gives_layers_in_millimetres_and_leaves_other_f
     reader = get_reader(str(archive))
     assert reader is read_maps
     layers = reader(str(archive))
-    assert [keywords["name"] for _, keywords, _ in layers] == ["x_lithium", "wt_nmc (wt%)", "coverage (%)"]
-    assert [keywords["visible"] for _, keywords, _ in layers] == [True, False, False]
-    data, keywords, kind = layers[0]
+    assert [keywords["name"] for _, keywords, _ in layers] == ["coverage (%)", "wt_nmc (wt%)", "x_lithium"]
+    assert [keywords["visible"] for _, keywords, _ in layers] == [False, False, True]
+    data, keywords, kind = layers[-1]
     assert kind == "image"
     np.testing.assert_array_equal(data, value())
     np.testing.assert_allclose(keywords["scale"], (-0.1, 0.1))

@@ -1,0 +1,73 @@
+"""Make the pictures of the README and of the tour, small enough to live in the repository: ``make pictures``.
+
+Give the folder of a demo that has ended; it was drawn without a screen, so that its window is in it.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import structlog
+from PIL import Image
+
+from operando.cli.growth import growth_of
+from viewer.movie import frames
+from viewer.sample import write_sample
+
+logger = structlog.get_logger(__name__)
+
+OUT = Path(__file__).parent / "pictures"
+MOST_BYTES = 200_000
+FILM_WIDTH = 560
+CHARGES = np.linspace(0.04, 0.96, 20)
+
+
+def main(demo: Path) -> None:
+    """Make all pictures from a demo's folder."""
+    OUT.mkdir(exist_ok=True)
+    keep(Image.open(demo / "monitor.png"), OUT / "window.png")
+    with tempfile.TemporaryDirectory() as folder:
+        maps = Path(folder) / "maps.png"
+        names = ["x_lithium", "wt_lic6", "wt_lic12", "wt_graphite", "wt_nmc", "wt_cu"]
+        operando("figure", demo / "scan.nxs", *[word for name in names for word in ("--map", name)], "-o", maps)
+        keep(Image.open(maps), OUT / "maps.png")
+        scans = [Path(folder) / f"{k:02d}.nxs" for k in range(len(CHARGES))]
+        for scan, charge in zip(scans, CHARGES, strict=True):
+            write_sample(scan, charge=float(charge))
+        operando("figure", *scans, "-o", Path(folder) / "charge.png")
+        keep(Image.open(Path(folder) / "charge.png"), OUT / "charge.png")
+    keep_film(demo / "scan.nxs", OUT / "growing.gif")
+
+
+def operando(*words: object) -> None:
+    """Type a command."""
+    subprocess.run([sys.executable, "-m", "operando", *map(str, words)], check=True)  # noqa: S603 - our own command
+
+
+def keep(picture: Image.Image, path: Path) -> None:
+    """Write a picture with the 256 colours that cover all of its own best: steps that are not there would mislead."""
+    picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    n_bytes = path.stat().st_size
+    if n_bytes > MOST_BYTES:
+        raise ValueError(f"{path} has {n_bytes} bytes, at most {MOST_BYTES} are wanted: draw less in it")
+    logger.info("picture kept", path=path.name, n_bytes=n_bytes)
+
+
+def keep_film(archive: Path, path: Path) -> None:
+    """Write the growing maps as a small film that a web page plays; every fourth line is enough for it."""
+    growth = growth_of(archive)
+    drawn = [frame for k, frame in enumerate(frames(growth.steps, readings=growth.readings)) if k % 4 == 3 or k == 1]
+    height = round(FILM_WIDTH * drawn[0].shape[0] / drawn[0].shape[1])
+    small = [Image.fromarray(frame).resize((FILM_WIDTH, height), Image.Resampling.LANCZOS) for frame in drawn]
+    palette = small[-1].quantize(80, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    pages = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in small]
+    pages[0].save(
+        path, save_all=True, append_images=pages[1:], duration=[300] * (len(pages) - 1) + [2500], loop=0, optimize=True
+    )
+    logger.info("film kept", path=path.name, n_bytes=path.stat().st_size, n_pages=len(pages))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
