@@ -40,6 +40,7 @@ class Connector(QWidget):
         # A plugin gets a proxy whose docks are proxies, too; Qt wants the docks themselves. This is wrapt's name for it.
         self._viewer: napari.Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._source = QLineEdit(Addresses().results)
+        self._source.setMinimumWidth(200)
         self._source.setToolTip("tcp://HOST:PORT where results are served, or the path of a scan.nxs")
         self._source.returnPressed.connect(self.connect_monitor)
         self._complaint = QLabel()
