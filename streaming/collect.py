@@ -50,6 +50,8 @@ class Collector:
         Gives depth and capacity of the queue before the workers.
     clock, wall_clock
         Monotonic seconds, and seconds since the Unix epoch.
+    deadline_clock
+        Seconds that count towards the deadline of a line; default: ``clock``.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Collector:
         queue_state: Callable[[], tuple[int, int]],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        deadline_clock: Callable[[], float] | None = None,
     ) -> None:
         self._q = q
         self._lines_folder = out / "lines"
@@ -70,7 +73,7 @@ class Collector:
         self._clock = clock
         self._wall_clock = wall_clock
         self._account = Account()
-        self._join = Join(deadline_s=DEADLINE_S, is_on_disk=self._is_on_disk, clock=clock)
+        self._join = Join(deadline_s=DEADLINE_S, is_on_disk=self._is_on_disk, clock=deadline_clock or clock)
         self._figures = Figures(now=clock())
         self._status_at = clock()
         self._disk_rests_until = clock()

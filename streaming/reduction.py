@@ -24,6 +24,7 @@ from streaming.expected import ExpectedDetector
 from streaming.intake import Intake, SeriesIntegrator
 from streaming.integrate.geometry import HC_KEV_ANGSTROM
 from streaming.integrate.integrator import Integrator, make_integrator
+from streaming.patient_clock import PatientClock
 from streaming.preview import Previewer
 from streaming.receive import QUEUE_CAPACITY
 from streaming.sources.choose import open_frames
@@ -90,6 +91,7 @@ class Reduction:
         self._profile, self._out = profile, out
         self._limit_bytes = 32 * profile.detector.n_rows * profile.detector.n_columns + 2**20
         self._received: queue.Queue[Arrival] = queue.Queue(QUEUE_CAPACITY)
+        self._in_hand: set[int] = set()
         self._mailbox: queue.Queue[Event] = queue.Queue(MAILBOX_CAPACITY)
         self._intake = Intake(
             expected_detector(profile, base),
@@ -104,6 +106,7 @@ class Reduction:
             queue_state=lambda: (self._received.qsize(), QUEUE_CAPACITY),
             clock=time.monotonic,
             wall_clock=time.time,
+            deadline_clock=PatientClock(clock=time.monotonic, is_busy=self._is_busy),
         )
         self._in_order = threading.Lock()
         self._received_all = threading.Event()
@@ -149,11 +152,17 @@ class Reduction:
                     if self._received_all.is_set():
                         return
                     continue
+                self._in_hand.add(threading.get_ident())
                 events, job = self._intake.read(received)
             if job is not None:
                 events = [*events, *self._intake.measure(job)]
             for event in events:
                 self._mailbox.put(event)
+            self._in_hand.discard(threading.get_ident())
+
+    def _is_busy(self) -> bool:
+        """Tell whether messages stand in the queue or are being worked on."""
+        return bool(self._in_hand) or not self._received.empty() or not self._mailbox.empty()
 
     def _listen(self) -> None:
         """Follow the journal; the listener's thread."""
