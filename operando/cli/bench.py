@@ -26,6 +26,8 @@ def bench(
     only: Annotated[str | None, typer.Option(help=f"One of {', '.join(MODULES)}.")] = None,
 ) -> None:
     """Measure speed beside named peers on the same data in the same run; ratios above 1 are in our favour."""
+    if only is not None and only not in MODULES:
+        raise MissingInputError(f"no benchmark {only!r}: choose one of {', '.join(MODULES)}")
     root = Path(__file__).parents[2]
     if not (root / "benchmarks").is_dir():
         raise MissingInputError("the benchmarks are not part of the installed package: run this in a checkout of operando")

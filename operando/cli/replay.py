@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="The scan.nxs of a run; its folder holds the journal and the line files.")],
+    file: Annotated[Path, typer.Argument(help="The scan.nxs of a run, or the folder that holds it with journal and lines.")],
     speed: Annotated[float, typer.Option(min=0.1, help="How many times faster than it was measured.")] = 20.0,
     headless: Annotated[bool, typer.Option("--headless", help="Draw on a virtual screen; leave monitor.png.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the new maps.")] = Path("runs/replay"),
@@ -30,6 +30,7 @@ def replay(
     from streaming.replay import find_recording
     from streaming.replay import replay as play
 
+    file = file / "scan.nxs" if file.is_dir() else file
     recording = find_recording(file)
     profile_file = file.parent / "profile.toml"
     if not profile_file.is_file():

@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 def view(
     source: Annotated[
-        str, typer.Argument(metavar="[ADDRESS|FILE]", help="tcp://HOST:PORT of the results, or a scan.nxs.")
+        str, typer.Argument(metavar="[ADDRESS|FILE]", help="tcp://HOST:PORT of the results, a scan.nxs, or its folder.")
     ] = "",
     snapshot: Annotated[
         Path | None, typer.Option(help="Write a picture of the window when the run has ended, and end.")
@@ -41,6 +41,8 @@ def view(
     configure_logging()
     source = source or Addresses().results
     is_address = source.startswith("tcp://")
+    if Path(source).is_dir():
+        source = str(Path(source) / "scan.nxs")
     if not is_address and not Path(source).is_file():
         raise MissingInputError(f"no file {source}: give a scan.nxs, or an address such as {Addresses().results}")
 

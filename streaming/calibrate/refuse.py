@@ -76,7 +76,7 @@ def refuse_rings(points: RingPoints, *, calibrant: str, limits: Tolerances) -> N
     if is_found.sum() < limits.found * is_sought.sum() or n_full < 6:
         raise CalibrationError(
             f"{is_found.sum()} of {is_sought.sum()} rings of {calibrant} are where the start geometry expects them, "
-            f"{n_full} of them nearly whole; wanted half of them and 6: check calibrant, energy and start geometry"
+            f"{n_full} of them nearly whole; wanted half, and 6 nearly whole: check calibrant, energy and start geometry"
         )
 
 
