@@ -1,5 +1,6 @@
 """Free ports for a demo, so that it runs beside anything else."""
 
+import os
 import socket
 from contextlib import ExitStack
 
@@ -33,7 +34,10 @@ def free_ports(n: int) -> list[int]:
 
 def free_channel_access_port() -> int:
     """Give a port that is free in TCP and UDP together with its successor: beamline and cell bridge are neighbours."""
-    for port in range(_CHANNEL_ACCESS_FIRST, _CHANNEL_ACCESS_LAST, 2):
+    # Two demos that start together find the same ports free: each begins its search elsewhere.
+    ports = list(range(_CHANNEL_ACCESS_FIRST, _CHANNEL_ACCESS_LAST, 2))
+    begin = os.getpid() % len(ports)
+    for port in ports[begin:] + ports[:begin]:
         if all(_is_free(number, kind) for number in (port, port + 1) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
             return port
     raise ServiceError("no free pair of Channel Access ports between 15064 and 25064: end other control systems here")

@@ -20,7 +20,8 @@ def test_without_a_bridge_there_is_no_reading(cell):
 
 def test_readings_come_from_the_bridge_and_age_when_it_dies(cell, beamline_profile, serve_process):
     bridge = serve_process("acquisition.cell.bridge", beamline_profile)
-    deadline = time.monotonic() + 20
+    # A client that has searched in vain for long searches again once a minute only.
+    deadline = time.monotonic() + 90
     while (reading := cell.reading()) is None:
         assert time.monotonic() < deadline, "no reading came"
         time.sleep(0.05)
