@@ -16,6 +16,9 @@ from viewer.stacks import Grid
 Picture = NDArray[np.uint8]
 
 HATCH = (110, 110, 110, 150)
+TINT = 150
+_SMALL = 4
+"""Voxels of a region that is drawn around."""
 _FINEST = 8
 _MOST_PIXELS = 1_000_000
 """Of one picture: it is sent to the screen anew with every map."""
@@ -29,6 +32,8 @@ class Mark:
     """Shape (y, x)."""
     colour: str
     """As ``#rrggbb``."""
+    is_filled: bool = False
+    """Whether all of it is tinted rather than its rim drawn."""
 
 
 def fineness(grid: Grid) -> int:
@@ -54,18 +59,30 @@ def picture(grid: Grid, is_hole: NDArray[np.bool_], marks: Sequence[Mark] = ()) 
         is_stripe = (rows + columns) % max(3, fine) == 0
         drawn[_finer(is_hole, fine) & is_stripe] = HATCH
     for mark in marks:
-        drawn[edge(_finer(mark.voxels, fine), width=max(1, fine // 3))] = (*_rgb(mark.colour), 255)
+        inside = _finer(mark.voxels, fine)
+        if mark.is_filled:
+            drawn[inside] = (*_rgb(mark.colour), TINT)
+            continue
+        if mark.voxels.sum() <= _SMALL:
+            # The rim of a single voxel would hide in it: it is drawn around.
+            inside = grown(inside, width=max(2, fine // 2))
+        drawn[inside & ~shrunk(inside, width=max(1, fine // 3))] = (*_rgb(mark.colour), 255)
     return drawn
 
 
-def edge(inside: NDArray[np.bool_], *, width: int) -> NDArray[np.bool_]:
-    """Give the rim of a region, within it and ``width`` pixels wide."""
+def grown(inside: NDArray[np.bool_], *, width: int) -> NDArray[np.bool_]:
+    """Give a region with ``width`` pixels more all around."""
+    larger = np.pad(inside, width)
+    return ~shrunk(~np.pad(larger, 1), width=width)[width + 1 : -width - 1, width + 1 : -width - 1]
+
+
+def shrunk(inside: NDArray[np.bool_], *, width: int) -> NDArray[np.bool_]:
+    """Give a region without its rim of ``width`` pixels; the picture's border counts as outside."""
     core = inside
     for _ in range(width):
         padded = np.pad(core, 1)
         core = core & padded[2:, 1:-1] & padded[:-2, 1:-1] & padded[1:-1, 2:] & padded[1:-1, :-2]
-    rim: NDArray[np.bool_] = inside & ~core
-    return rim
+    return core
 
 
 def _finer(voxels: NDArray[np.bool_], fine: int) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QRectF
+from qtpy.QtGui import QRegion
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from operando.messages import PatternPublished
@@ -20,6 +21,10 @@ class Panel(Protocol):
     name: str
     topics: tuple[Topic, ...]
     """What it draws: it is asked again when one of these has changed."""
+
+    def visibleRegion(self) -> QRegion:  # noqa: N802 - Qt's name
+        """Give what of it can be seen: nothing while it is behind a tab."""
+        ...
 
     def show_session(self, session: Session) -> None:
         """Draw the newest state; what it raises is shown in the window and stops no other panel."""

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from operando.bus import Entry
@@ -38,14 +39,17 @@ from viewer.checks import (
     checked_pattern,
     checked_sinogram,
 )
+from viewer.pins import Pins, Place
 from viewer.readings import Readings
 from viewer.scan import Scan
-from viewer.stacks import CAPACITY, Stack, grid_of
+from viewer.stacks import CAPACITY, Grid, Stack, grid_of
 from viewer.timeline import Timeline
 
-Topic = Literal["maps", "sinogram", "pattern", "frame", "cake", "cell", "status", "progress", "notices", "run", "scan"]
+Topic = Literal[
+    "maps", "sinogram", "pattern", "frame", "cake", "cell", "status", "progress", "notices", "run", "scan", "pins", "focus"
+]
 RUN_TOPICS: tuple[Topic, ...] = ("maps", "sinogram", "pattern", "progress", "run", "scan")
-TOPICS: tuple[Topic, ...] = (*RUN_TOPICS, "frame", "cake", "cell", "status", "notices")
+TOPICS: tuple[Topic, ...] = (*RUN_TOPICS, "frame", "cake", "cell", "status", "notices", "pins")
 N_NOTICES = 50
 N_SINOGRAMS = 64
 """Scans whose sinogram is kept: it is for watching, and large; the archive has them all."""
@@ -72,6 +76,9 @@ class Session:
         self.complaint = ""
         self.changes: Counter[Topic] = Counter()
         """Counts the changes of each topic: a panel draws again when its topic's count has moved."""
+        self.pins = Pins()
+        self.focus: str | None = None
+        """Machine name of the map that the user looks at: the one that profiles, histories and histograms are of."""
         self._forget()
 
     def _forget(self) -> None:
@@ -94,6 +101,7 @@ class Session:
     def void(self) -> None:
         """Forget everything: the source numbers its entries anew and will tell all that it knows again."""
         self._forget()
+        self.pins.forget_answers()
         self.changes.update(TOPICS)
 
     def apply(self, entry: Entry) -> None:
@@ -144,6 +152,27 @@ class Session:
         """Show the newest scan, and follow from now on."""
         if self.timeline.resume():
             self.changes["scan"] += 1
+
+    def look_at(self, name: str | None) -> None:
+        """Let profiles, histories and histograms be of this map."""
+        if name != self.focus:
+            self.focus = name
+            self.changes["focus"] += 1
+
+    def pin(self, grid: Grid, voxels: NDArray[np.bool_], *, keep: bool) -> None:
+        """Ask about some voxels."""
+        self.pins.pin(grid, voxels, keep=keep)
+        self.changes["pins"] += 1
+
+    def draw_line(self, start: Place, end: Place) -> None:
+        """Ask for the profile along a line."""
+        self.pins.line = (start, end)
+        self.changes["pins"] += 1
+
+    def clear_pins(self) -> None:
+        """Forget all that was asked about."""
+        self.pins.clear()
+        self.changes["pins"] += 1
 
     def scan_at(self, time_s: float) -> int | None:
         """Give the scan whose middle is nearest to a time; None without scans."""

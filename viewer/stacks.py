@@ -38,7 +38,7 @@ class Grid:
         is_inside = 0 <= row < self.shape[0] and 0 <= column < self.shape[1]
         return (row, column) if is_inside else None
 
-    def place_mm(self, row: int, column: int) -> tuple[float, float]:
+    def place_mm(self, row: float, column: float) -> tuple[float, float]:
         """Give x and y of the centre of a voxel."""
         return self.x_first_mm + column * self.pixel_mm, self.y_first_mm + row * self.pixel_mm
 

@@ -9,16 +9,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtCore import QEvent, QObject, QTimer
 
 from operando.bus import Entry
+from viewer.charts import AcrossPanel, HistoryPanel, StagesPanel
 from viewer.freshness import freshness
 from viewer.gallery import Gallery
 from viewer.header import Header
+from viewer.inquiry import Inquiry
 from viewer.layers import MapLayers
+from viewer.layout import lay_out
 from viewer.mailbox import Receiver
+from viewer.oracle import Oracle
 from viewer.panels import FramePanel, Panel, PatternPanel, SinogramPanel
+from viewer.pointer import Pointer
+from viewer.region_panel import RegionPanel
 from viewer.session import Session, Topic
 from viewer.shortcuts import Shortcut, Shortcuts, looks
 from viewer.strip import StripChart
@@ -26,6 +31,7 @@ from viewer.words import scan_words, voxel_text
 
 if TYPE_CHECKING:
     import napari
+    from qtpy.QtWidgets import QDockWidget
 
 logger = structlog.get_logger(__name__)
 
@@ -45,12 +51,19 @@ class Monitor(QObject):
         A napari viewer with a window.
     receiver
         Where entries come from; None shows what :meth:`feed` is given, for instance from a file.
+    oracle
+        Who answers questions about regions; None asks whom the receiver's source names.
     clock
         Monotonic seconds.
     """
 
     def __init__(
-        self, viewer: "napari.Viewer", receiver: Receiver | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        viewer: "napari.Viewer",
+        receiver: Receiver | None = None,
+        *,
+        oracle: Oracle | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.session = Session()
@@ -67,8 +80,15 @@ class Monitor(QObject):
         self.layers = MapLayers(viewer)
         self.header, self.gallery, self.strip = Header(), Gallery(), StripChart()
         self.sinogram, self.frame, self.pattern = SinogramPanel(), FramePanel(), PatternPanel()
-        self.panels: list[Panel] = [self.header, self.gallery, self.strip, self.sinogram, self.frame, self.pattern]
-        self._window = self._lay_out()
+        self.region, self.history, self.across, self.stages = RegionPanel(), HistoryPanel(), AcrossPanel(), StagesPanel()
+        self.panels: list[Panel] = [
+            *(self.header, self.gallery, self.strip, self.sinogram, self.frame, self.pattern),
+            *(self.region, self.history, self.across, self.stages),
+        ]
+        self._docks = self._lay_out()
+        self._window = self._docks["operando"].window()
+        self.inquiry = Inquiry(self.session, oracle, clock=clock)
+        self.pointer = Pointer(viewer, self.session, self._focus)
         self.gallery.chosen.connect(lambda names: self.layers.choose(names, self.session))
         self.strip.chosen.connect(self._on_time)
         self.header.follow_asked.connect(self.follow)
@@ -117,6 +137,8 @@ class Monitor(QObject):
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         self.shortcuts.close()
         self.layers.close()
+        self.pointer.close()
+        self.inquiry.close()
         if self._on_mouse in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_mouse)
         if self.receiver is not None:
@@ -128,29 +150,22 @@ class Monitor(QObject):
             self.close()
         return False
 
-    def _lay_out(self) -> QMainWindow:
-        add = self.viewer.window.add_dock_widget
-        docks = {
-            "header": add(self.header, name="operando", area="top", add_vertical_stretch=False),
-            "gallery": add(self.gallery, name="maps", area="left", add_vertical_stretch=False),
-            "frame": add(self.frame, name="last frame", area="right", add_vertical_stretch=False),
-            "sinogram": add(self.sinogram, name="sinogram", area="right", add_vertical_stretch=False),
-            "strip": add(self.strip, name="cell", area="bottom", add_vertical_stretch=False),
-            "pattern": add(self.pattern, name="mean pattern", area="bottom", add_vertical_stretch=False),
-        }
-        window: QMainWindow = docks["header"].window()
-        window.splitDockWidget(docks["frame"], docks["sinogram"], Qt.Orientation.Vertical)
-        window.splitDockWidget(docks["strip"], docks["pattern"], Qt.Orientation.Horizontal)
-        for dock in window.findChildren(QDockWidget):
-            if dock not in docks.values() and window.dockWidgetArea(dock) == Qt.DockWidgetArea.LeftDockWidgetArea:
-                window.tabifyDockWidget(docks["gallery"], dock)
-        docks["gallery"].raise_()
-        docks["header"].setTitleBarWidget(QWidget())
-        window.resizeDocks([docks["gallery"], docks["frame"]], [330, 440], Qt.Orientation.Horizontal)
-        window.resizeDocks([docks["frame"], docks["sinogram"]], [340, 240], Qt.Orientation.Vertical)
-        window.resizeDocks([docks["strip"], docks["pattern"]], [800, 900], Qt.Orientation.Horizontal)
-        window.resizeDocks([docks["strip"], docks["pattern"]], [265, 265], Qt.Orientation.Vertical)
-        return window
+    def _lay_out(self) -> "dict[str, QDockWidget]":
+        return lay_out(
+            self.viewer,
+            {
+                "operando": self.header,
+                "maps": self.gallery,
+                "last frame": self.frame,
+                "sinogram": self.sinogram,
+                "cell": self.strip,
+                "mean pattern": self.pattern,
+                "voxel": self.region,
+                "history": self.history,
+                "across": self.across,
+                "stages": self.stages,
+            },
+        )
 
     def _update(self) -> None:
         if self.receiver is not None:
@@ -158,6 +173,10 @@ class Monitor(QObject):
             if post.is_void:
                 self.session.void()
             self.feed(post.entries)
+        self._contained("voxel", self._ask)
+        if self._has_changed("marks", ("pins", "focus", "maps")):
+            stack = self.session.stacks.get(self._focus() or "")
+            self.layers.mark([] if stack is None else self.session.pins.marks(stack.grid))
         if self._has_changed("map", ("maps", "sinogram", "pattern", "scan")) or self.layers.is_stale:
             self._contained("map", self._sync_maps)
         self._fit_if_due()
@@ -184,7 +203,8 @@ class Monitor(QObject):
             self.viewer.reset_view()
 
     def _draw_if_changed(self, panel: Panel) -> None:
-        if self._has_changed(panel.name, panel.topics):
+        # What is behind a tab is drawn when it comes to the front.
+        if not panel.visibleRegion().isEmpty() and self._has_changed(panel.name, panel.topics):
             self._contained(panel.name, lambda: panel.show_session(self.session))
 
     def _has_changed(self, name: str, topics: tuple[Topic, ...]) -> bool:
@@ -211,8 +231,20 @@ class Monitor(QObject):
             Shortcut(keys=("L", "Home"), words="follow the newest scan", act=self.follow),
             Shortcut(keys=("[",), words="the scan before", act=step(-1)),
             Shortcut(keys=("]",), words="the next scan", act=step(1)),
+            Shortcut(keys=("Escape",), words="forget the pins and the line", act=self.session.clear_pins),
             *looks(self.viewer, lambda: [self.layers.layer(name) for name in self.layers.visible_names]),
         ]
+
+    def _focus(self) -> str | None:
+        """Give the map that is in front: the first on the screen."""
+        names = self.layers.visible_names
+        return names[0] if names else None
+
+    def _ask(self) -> None:
+        """Take up an answer about a region, or ask the next question."""
+        self.session.look_at(self._focus())
+        if self.inquiry.tick() and self.session.pins.items and self.region.visibleRegion().isEmpty():
+            self._docks["voxel"].raise_()
 
     def _on_step(self, event: Any) -> None:
         """Learn that the slider was moved; by whom, the layers know."""

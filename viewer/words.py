@@ -115,6 +115,14 @@ def voxel_text(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> str:
     return f"{place}: {value:.3g}{doubt} {message.unit}".rstrip()
 
 
+def value_words(value: float, sigma: float, unit: str) -> str:
+    """Write a value with its uncertainty and unit; a dash where there is none."""
+    if not np.isfinite(value):
+        return "–"
+    doubt = f" ± {sigma:.2g}" if np.isfinite(sigma) else ""
+    return f"{value:.4g}{doubt} {unit}".rstrip()
+
+
 def notice_words(notice: Notice) -> str:
     """Say a notice with its origin."""
     return f"{notice.origin}: {notice.text}"
