@@ -49,7 +49,7 @@ def blocks() -> NDArray[np.float32]:
 def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing_is(window, phantom, qtbot):
     phantom.start()
     phantom.map("x_lithium", blocks(), label="x in LixC6", colormap="lixc6", n_lines=30)
-    qtbot.waitUntil(lambda: window.is_settled, timeout=10_000)
+    qtbot.waitUntil(lambda: window.is_settled, timeout=60_000)
     layer = window.layers.layer("x_lithium")
     layer.colorbar.visible = False
     picture = picture_of(window.viewer)
@@ -70,7 +70,7 @@ def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing
     window.viewer.scene.camera.zoom *= 1.5
     zoom = window.viewer.scene.camera.zoom
     phantom.map("x_lithium", blocks()[::-1].copy(), label="x in LixC6", colormap="lixc6", revision=2)
-    qtbot.waitUntil(lambda: bool(layer.data[0, 0, 0] == 1.0), timeout=5000)
+    qtbot.waitUntil(lambda: bool(layer.data[0, 0, 0] == 1.0), timeout=30_000)
     assert window.layers.layer("x_lithium") is layer
     assert layer.contrast_limits == [0.2, 0.9]
     assert window.viewer.scene.camera.zoom == zoom
@@ -78,7 +78,7 @@ def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing
 
 def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(window, phantom, qtbot):
     phantom.everything()
-    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=60_000)
     chips = {caption: chip.text for caption, chip in window.header.chips.items()}
     assert "30 / 48 lines" in chips["scan"]
     assert "V" in chips["cell"]
@@ -95,14 +95,14 @@ def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(windo
     x = phantom.store.since(0, limit=10_000)
     message = next(entry for entry in x if entry.key == "map/run-0001/x_lithium")
     phantom.store.append(message.message, key="map/run-0001/x_lithium", arrays={"value": np.zeros(3, "f4")})
-    qtbot.waitUntil(lambda: "1 messages refused" in window.header.notices, timeout=5000)
+    qtbot.waitUntil(lambda: "1 messages refused" in window.header.notices, timeout=30_000)
 
     phantom.server.close()
-    qtbot.waitUntil(lambda: "source lost" in window.header.pill.text, timeout=10_000)
+    qtbot.waitUntil(lambda: "source lost" in window.header.pill.text, timeout=60_000)
     assert window.header.pill.level is Level.STALE
     phantom.server = FeedServer(phantom.store, phantom.address)
     phantom.frame(image_id=2)
-    qtbot.waitUntil(lambda: window.header.pill.level is Level.FRESH, timeout=10_000)
+    qtbot.waitUntil(lambda: window.header.pill.level is Level.FRESH, timeout=60_000)
 
 
 def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no_other(window, phantom, qtbot, tmp_path):
@@ -111,8 +111,8 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
 
     window.sinogram.show_session = fail
     phantom.everything()
-    qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=20_000)
-    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=60_000)
+    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=60_000)
     window.gallery.choose(["x_lithium", "weight_LiC6"])
     assert len(window.viewer.layers) == 2 * (9 + 2), "each map and each uncertainty that was looked at has its marks"
     assert window.viewer.canvas.grid.actual_shape(window.viewer.layers) == (1, 2)
@@ -123,8 +123,8 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
 
     phantom.run = "run-0002"
     phantom.start()
-    qtbot.waitUntil(lambda: window.session.tomogram.run == "run-0002", timeout=5000)
-    qtbot.waitUntil(lambda: window.viewer.dims.current_step[0] == 1, timeout=5000)
+    qtbot.waitUntil(lambda: window.session.tomogram.run == "run-0002", timeout=30_000)
+    qtbot.waitUntil(lambda: window.viewer.dims.current_step[0] == 1, timeout=30_000)
     history = window.layers.layer("x_lithium").data
     assert len(history) == 2
     assert np.isfinite(history[0]).any()
@@ -136,7 +136,7 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
     assert not (tmp_path / "stopped.png").exists()
     stop.set()
     window.on_tick = director.tick
-    qtbot.waitUntil(lambda: window.is_closed, timeout=10_000)
+    qtbot.waitUntil(lambda: window.is_closed, timeout=60_000)
     assert director.fault is None
     assert read_png(tmp_path / "stopped.png").shape[:2] == (1000, 1700)
 
@@ -148,7 +148,7 @@ class _MouseAt:
 
 def test_nothing_is_left_running_when_the_window_is_closed(screen, qtbot):
     monitor = open_window("tcp://127.0.0.1:1")
-    qtbot.waitUntil(lambda: monitor.header.pill is not None, timeout=5000)
+    qtbot.waitUntil(lambda: monitor.header.pill is not None, timeout=30_000)
     assert monitor.header.pill.text.startswith("waiting for tcp://127.0.0.1:1, since")
     monitor.viewer.close()
     assert monitor.is_closed

@@ -95,11 +95,11 @@ def test_a_click_shows_the_pattern_of_a_voxel_and_drags_those_of_regions_and_lin
     phantom.start()
     phantom.map("x_lithium", jelly_roll(), label="x in LixC6", colormap="lixc6", n_lines=30)
     phantom.map("wt", np.where(radius_mm() < 2, 10.0, np.nan).astype("f4"), label="LiC6", unit="wt%", high=100.0)
-    qtbot.waitUntil(lambda: window.is_settled, timeout=20_000)
+    qtbot.waitUntil(lambda: window.is_settled, timeout=60_000)
     pins = window.session.pins
 
     _Drag([(1.2, 0.8)]).on(window)
-    qtbot.waitUntil(lambda: window.region.curve_of("A") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: window.region.curve_of("A") is not None, timeout=60_000)
     assert window.region.curve_of("A")[1][0] == 3.0
     table = dict(window.region.table)
     assert table["x in LixC6"].endswith("± 0.03")
@@ -107,20 +107,20 @@ def test_a_click_shows_the_pattern_of_a_voxel_and_drags_those_of_regions_and_lin
     assert table["x, fit of the pattern"] == "0.634 ± 0.021"
     assert table["LiC6, fit"] == "12.5 ± 0.5 wt%"
     assert table["Rwp"] == "4.25 %"
-    qtbot.waitUntil(lambda: painted(window, pins.items[0].colour) > 10, timeout=5000)
+    qtbot.waitUntil(lambda: painted(window, pins.items[0].colour) > 10, timeout=30_000)
 
     _Drag([(-1.0, -1.0), (-0.5, -1.0), (-0.5, -0.5), (-1.0, -0.5)], ("Shift",)).on(window)
-    qtbot.waitUntil(lambda: window.region.curve_of("B") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: window.region.curve_of("B") is not None, timeout=60_000)
     n_voxels = pins.items[1].n_voxels
     assert n_voxels == 36
     assert window.region.curve_of("B")[1][0] == 2.0 + n_voxels
     assert [row[0] for row in window.region.table if len(row) == 3]
     orange = pins.items[1].colour
-    qtbot.waitUntil(lambda: painted(window, orange) > 100, timeout=5000)
+    qtbot.waitUntil(lambda: painted(window, orange) > 100, timeout=30_000)
 
     _Drag([(-2.2, 0.0), (2.2, 0.0)], ("Control",)).on(window)
     window._docks["across"].raise_()
-    qtbot.waitUntil(lambda: window.across.profile() is not None, timeout=5000)
+    qtbot.waitUntil(lambda: window.across.profile() is not None, timeout=30_000)
     distance, value = window.across.profile()
     assert distance[-1] == pytest.approx(4.4)
     row = jelly_roll()[30]
@@ -128,12 +128,12 @@ def test_a_click_shows_the_pattern_of_a_voxel_and_drags_those_of_regions_and_lin
 
     _Drag([(-2.35, 0.0)]).on(window)
     window._docks["voxel"].raise_()
-    qtbot.waitUntil(lambda: "A: the patterns of line-00007 cannot be read" in window.region.words, timeout=10_000)
+    qtbot.waitUntil(lambda: "A: the patterns of line-00007 cannot be read" in window.region.words, timeout=60_000)
     assert [pin.label for pin in pins.items] == ["A"]
-    qtbot.waitUntil(lambda: painted(window, orange) == 0, timeout=5000)
+    qtbot.waitUntil(lambda: painted(window, orange) == 0, timeout=30_000)
     camera = window.viewer.scene.camera
     assert camera.mouse_pan, "a plain drag moves the map again"
     assert window.header.notices == ""
 
     window.session.clear_pins()
-    qtbot.waitUntil(lambda: window.region.table == [], timeout=5000)
+    qtbot.waitUntil(lambda: window.region.table == [], timeout=30_000)
