@@ -168,7 +168,10 @@ def voxels_inside(grid: Grid, path: Sequence[Place]) -> NDArray[np.bool_]:
     inside = np.zeros(grid.shape, dtype=np.bool_)
     for (x0, y0), (x1, y1) in zip(path, [*path[1:], path[0]], strict=True):
         if y0 != y1:
-            inside ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+            # Far from a side that is nearly level the crossing overflows; there the first condition is false.
+            with np.errstate(over="ignore", invalid="ignore"):
+                crossing = (x1 - x0) * (y - y0) / (y1 - y0) + x0
+            inside ^= ((y0 > y) != (y1 > y)) & (x < crossing)
     start = grid.voxel(x_mm=path[0][0], y_mm=path[0][1])
     if not inside.any() and start is not None:
         inside[start] = True
