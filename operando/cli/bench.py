@@ -54,5 +54,5 @@ def _table(rows: list[dict[str, object]]) -> Table:
 
 def warm() -> None:
     """Compile the kernels into their cache, so that no run waits for it."""
-    for module in ("streaming.integrate", "streaming.tomogram", "acquisition.twin.render"):
+    for module in ("streaming.integrate", "streaming.tomogram", "acquisition.twin.render", "acquisition.twin.scene"):
         import_module(module)
