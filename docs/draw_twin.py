@@ -25,7 +25,7 @@ mpl.use("Agg")
 from matplotlib import pyplot  # The backend first: there may be no screen
 
 FOLDER = Path(__file__).parent / "images"
-N_LINES, N_POINTS = 40, 49
+N_LINES, N_POINTS = 24, 33
 SECTORS = [Sector(centre_deg=centre, half_width_deg=7.5) for centre in np.arange(-90, 90, 15.0)]
 MARKERS = {"nmc": 3.0, "ceo2": np.sqrt(3.0), "lab6": 1.0, "al": np.sqrt(3.0)}
 """Which reflection the sinogram shows: c or a over d of the first of these materials that the sample has."""
@@ -34,7 +34,7 @@ MARKERS = {"nmc": 3.0, "ceo2": np.sqrt(3.0), "lab6": 1.0, "al": np.sqrt(3.0)}
 def draw(name: str) -> None:
     """Draw one scenario."""
     profile = _coarse(read_profile(name))
-    source = PatternSource(profile, sectors=[Sector(), *SECTORS])
+    source, caked = PatternSource(profile), PatternSource(profile, sectors=SECTORS)
     lines = scan_pulses(profile, first_s=time.time())
     with ThreadPoolExecutor(2) as pool:
         measured = np.array(list(pool.map(lambda line: [source.pattern(pulse)[0] for pulse in line], lines)))
@@ -43,7 +43,7 @@ def draw(name: str) -> None:
     sample = source.frames.truth().history.slice_at(middle.time_s)
     figure, axes = pyplot.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
     _frame(axes[0], source.frames.frame(middle, image_id=0))
-    _caked(axes[1], source, source.pattern(middle)[1:])
+    _caked(axes[1], caked, caked.pattern(middle))
     _sinogram(axes[2], source.q, measured, sample)
     _truth(axes[3], sample)
     _voltage(axes[4], profile)
