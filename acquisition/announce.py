@@ -24,7 +24,7 @@ from operando.messages import (
     RunStarted,
     RunStopped,
 )
-from operando.profile import Profile
+from operando.profile import Cell, Profile
 from operando.scan import LineKey
 
 logger = structlog.get_logger(__name__)
@@ -165,8 +165,8 @@ class Announcer:
             time_s=self._clock(),
             profile=profile.name,
             plan=str(self._metadata.get("plan_name", "xrdct")),
-            sample=profile.twin.sample if profile.twin is not None else profile.cell.name,
-            cell=" ".join(word for word in (profile.cell.name, profile.cell.chemistry) if word),
+            sample=f"simulated {profile.twin.sample}" if profile.twin is not None else profile.cell.name,
+            cell=_cell_in_words(profile.cell),
             angles_deg=layout.grid.angles_deg.tolist(),
             first_position_mm=layout.grid.first_position_mm,
             step_mm=layout.grid.step_mm,
@@ -225,3 +225,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _cell_in_words(cell: Cell) -> str:
+    """Name the cell, and say so when what it does is not happening now at its own pace."""
+    pace = f"(replayed {cell.speed:g} times fast)" if cell.speed != 1 else ""
+    return " ".join(word for word in (cell.name, cell.chemistry, pace) if word)

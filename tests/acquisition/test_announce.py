@@ -88,3 +88,11 @@ def test_run_that_a_dead_process_left_open_is_stopped_by_the_next_one(announcer:
         stopped = messages(again, RunStopped, LineAborted)
     assert [one.run for one in stopped] == ["finished", "torn", "torn"]  # type: ignore[attr-defined]
     assert "died" in stopped[-1].reason  # type: ignore[attr-defined]
+
+
+def test_a_simulated_sample_and_a_replayed_cell_are_called_so(announcer: Announcer, journal: Journal) -> None:
+    announcer.document("start", {"uid": "abc"})
+    started = messages(journal, RunStarted)[0]
+    assert isinstance(started, RunStarted)
+    assert started.sample == "simulated jelly-roll"
+    assert started.cell.endswith("(replayed 60 times fast)")
