@@ -54,7 +54,9 @@ class Beamtime:
     def role(self, name: str) -> Role:
         """Give the role of one process of this beamtime."""
         command = [sys.executable, "-m", "operando", "start", name, str(self.profile_file), "--out", str(self.out), "--leashed"]
-        return Role(name=name, command=command, max_restarts=_MAX_RESTARTS.get(name, 0))
+        # A simulated beamline must never meet a real one, or another simulated one, that this shell knows by the same names.
+        alone = {"EPICS_CA_ADDR_LIST": ""} if self.profile.twin is not None else {}
+        return Role(name=name, command=command, max_restarts=_MAX_RESTARTS.get(name, 0), environment=alone)
 
     def view_role(self, window: Window) -> Role:
         """Give the role of the viewer: anyone may kill it, nothing upstream notices."""

@@ -194,7 +194,8 @@ def test_real_cycler_file_ends_in_every_line(scan: list[Message], data_folder: P
         recorded_s = (0.5 * (flown.start_s + flown.end_s) - zero_s) * SPEED
         assert flown.cell.time_s == pytest.approx(0.5 * (flown.start_s + flown.end_s))
         assert flown.cell.charge_ah == pytest.approx(np.interp(recorded_s, recording.time_s, recording.charge_ah), abs=1e-3)
-        assert flown.cell.voltage_v == pytest.approx(np.interp(recorded_s, recording.time_s, recording.voltage_v), abs=1e-3)
+        # A reading comes once a second or less often, SPEED recorded seconds apart: the curve bends by millivolts between two.
+        assert flown.cell.voltage_v == pytest.approx(np.interp(recorded_s, recording.time_s, recording.voltage_v), abs=5e-3)
         assert flown.cell.step == "CCCV_Chg"
         assert flown.cell.current_a > 2
 
