@@ -5,6 +5,7 @@ import math
 import time
 from typing import Any
 
+from epics.ca import CASeverityException, ChannelAccessException
 from ophyd import Component, Device, EpicsSignalRO
 from ophyd.utils import DisconnectedError
 
@@ -49,6 +50,7 @@ class CellMonitor(Device):
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self._last: CellReading | None = None
+        self._served: set[str] = set()
 
     def reading(self, *, now_s: float | None = None) -> CellReading | None:
         """Give the newest reading with its age, or None if there never was one.
@@ -57,12 +59,22 @@ class CellMonitor(Device):
         """
         now_s = time.time() if now_s is None else now_s
         # Lost in between: what was read last stays.
-        with contextlib.suppress(DisconnectedError, TimeoutError):
-            self._last = self._read() or self._last
+        with contextlib.suppress(DisconnectedError, TimeoutError, CASeverityException, ChannelAccessException):
+            fresh = self._read()
+            if fresh is not None and self._is_whole():
+                self._last = fresh
         if self._last is None:
             return None
         age_s = max(self._last.age_s, now_s - self._last.time_s, 0.0)
         return self._last.model_copy(update={"age_s": age_s})
+
+    def _is_whole(self) -> bool:
+        """Tell whether nothing that the bridge has served is away: a dying bridge takes its variables one after the other."""
+        connected = {name for name in self.component_names if getattr(self, name).connected}
+        is_whole = connected >= self._served
+        # When all are away, the next bridge may serve others.
+        self._served = self._served | connected if connected else set()
+        return is_whole and bool(connected)
 
     def _read(self) -> CellReading | None:
         time_s = _number(self.reading_time)

@@ -207,7 +207,9 @@ def interrupted(beamtime: Beamtime, scan: list[Message]) -> list[Message]:
     from epics import caput
 
     dump = beamtime.profile.control.ring_current.replace("CURRENT", "DUMP")
-    process = beamtime.serve("acquisition.session", beamtime.profile)
+    # Long enough that it cannot end before it is stopped.
+    scan_of_many_lines = beamtime.profile.scan.model_copy(update={"n_lines": 40})
+    process = beamtime.serve("acquisition.session", beamtime.profile.model_copy(update={"scan": scan_of_many_lines}))
     try:
         beamtime.follow(lambda seen: bool(of(LineAnnounced, seen)))
         caput(dump, 1, wait=True)
