@@ -209,7 +209,10 @@ class FramePreview(Message):
 
 
 class FrameGeometry(Message):
-    """Where the pixels of frame previews are. Array ``q``: (rows, columns) of a preview, float32, 1/angstrom."""
+    """Where the pixels of frame previews are; no process publishes it yet.
+
+    Array ``q``: (rows, columns) of a preview, float32, 1/angstrom.
+    """
 
     kind: Literal["frame_geometry"] = "frame_geometry"
     binning: Annotated[int, Field(ge=1)]
@@ -218,7 +221,10 @@ class FrameGeometry(Message):
 
 
 class CakePreview(Message):
-    """A detector frame over azimuth and q. Array ``cake``: (azimuth, q), float32, photons per pixel; NaN where no pixel is."""
+    """A detector frame over azimuth and q; no process publishes it yet.
+
+    Array ``cake``: (azimuth, q), float32, photons per pixel; NaN where no pixel is.
+    """
 
     kind: Literal["cake_preview"] = "cake_preview"
     time_s: Finite
@@ -406,7 +412,7 @@ Action = Literal["status", "pause_after_line", "pause_now", "resume", "abort"]
 
 
 class CommandGiven(Message):
-    """A wish of a person for the running scan; ``status`` wishes to know only."""
+    """A wish of a person for the running scan; ``status`` wishes to know only. No process takes it yet."""
 
     kind: Literal["command_given"] = "command_given"
     action: Action
@@ -414,7 +420,7 @@ class CommandGiven(Message):
 
 
 class CommandAnswered(Message):
-    """Whether a command was taken, and what could be commanded now."""
+    """Whether a command was taken, and what could be commanded now. No process answers so yet."""
 
     kind: Literal["command_answered"] = "command_answered"
     accepted: bool

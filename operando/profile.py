@@ -309,8 +309,6 @@ class Addresses(Section):
     results: TcpAddress = "tcp://127.0.0.1:24103"
     questions: TcpAddress = "tcp://127.0.0.1:24105"
     """Answered by the analysis: patterns of voxels."""
-    commands: TcpAddress = "tcp://127.0.0.1:24106"
-    """Taken by the acquisition: pause, resume, abort."""
 
 
 class Effects(Section):

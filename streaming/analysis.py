@@ -84,7 +84,7 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         FeedClient(addresses.journal) as journal,
         FeedClient(addresses.reduction) as reduction,
     ):
-        offered = ServicesOffered(questions=questions.address, commands=addresses.commands, time_s=time.time())
+        offered = ServicesOffered(questions=questions.address, time_s=time.time())
         store.append(offered, key="services")
         logger.info("analysing", journal=addresses.journal, reduction=addresses.reduction)
         ready()
