@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from operando.bus.asking import Answerer
 from operando.errors import MissingInputError, ServiceError
 from viewer.mailbox import Receiver
+from viewer.oracle import LocalOracle, Oracle
 from viewer.screen import check_screen
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def view(
     address: str | None,
     file: Path | None,
     *,
+    answer: Answerer | None = None,
     snapshot: Path | None = None,
     stop: threading.Event | None = None,
     wait_for_end: bool = False,
@@ -43,6 +46,8 @@ def view(
         Where results are served; nobody need be there yet. Exactly one of ``address`` and ``file`` is given.
     file
         A ``scan.nxs``.
+    answer
+        Answers questions about regions of the file; called in a thread of its own.
     snapshot
         A PNG of the window, written when the run has ended and its maps stand still, or at the latest on stop. With a file it
         is written at once and the window closes.
@@ -69,7 +74,7 @@ def view(
         entries = entries_from_archive(file)
     check_screen()
     with _isolated_settings():
-        monitor = open_window(address)
+        monitor = open_window(address, oracle=LocalOracle(answer) if file is not None and answer is not None else None)
         monitor.feed(entries)
         director = Director(
             monitor, snapshot=snapshot, stop=stop, ends_itself=wait_for_end or (file is not None and bool(snapshot))
@@ -99,8 +104,8 @@ def check_address(address: str) -> str:
     return address
 
 
-def open_window(address: str | None) -> "Monitor":
-    """Open a napari window of operando's own on an address, or empty, to be fed."""
+def open_window(address: str | None, *, oracle: Oracle | None = None) -> "Monitor":
+    """Open a napari window of operando's own on an address, or empty, to be fed and answered by an oracle."""
     import napari
     from napari.settings import get_settings
     from qtpy.QtWidgets import QApplication
@@ -113,7 +118,7 @@ def open_window(address: str | None) -> "Monitor":
     viewer = napari.Viewer(title="operando", show=False)
     viewer.theme = "light"
     viewer.window.set_geometry(0, 0, *SIZE)
-    monitor = Monitor(viewer, Receiver(address) if address is not None else None)
+    monitor = Monitor(viewer, Receiver(address) if address is not None else None, oracle=oracle)
     viewer.show()
     viewer.window.set_geometry(0, 0, *SIZE)
     QApplication.processEvents()

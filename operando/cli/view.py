@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from operando.cli.archive_answers import ArchiveAnswers
 from operando.errors import MissingInputError
 from operando.log import configure_logging
 from operando.process import run_until_stopped
@@ -59,6 +60,7 @@ def view(
         show(
             source if is_address else None,
             None if is_address else Path(source),
+            answer=None if is_address else ArchiveAnswers([Path(source)]),
             snapshot=snapshot,
             stop=stop,
             wait_for_end=snapshot is not None,
