@@ -310,6 +310,9 @@ class SinogramPublished(Message):
     n_lines: Count
     n_lines_expected: Count
     centre_mm: Finite | None = None
+    """Where the reconstruction takes the rotation axis to be, rounded to a tenth of a point."""
+    centre_estimated_mm: Finite | None = None
+    """Where the sinogram says that it is; ``centre_sigma_mm`` is the uncertainty of this."""
     centre_sigma_mm: Finite | None = None
     time_s: Finite
 

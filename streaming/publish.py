@@ -103,6 +103,7 @@ def _publish_sinogram(store: Store, result: Result, *, run: RunStarted, time_s: 
         n_lines=len(result.records),
         n_lines_expected=len(run.angles_deg),
         centre_mm=result.centre_mm,
+        centre_estimated_mm=result.estimated_centre_mm,
         centre_sigma_mm=result.centre_sigma_mm,
         time_s=time_s,
     )

@@ -4,8 +4,10 @@ The limits are chosen so that a source that stops is seen within two seconds, an
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 
+from operando.messages import ScanProgress
 from viewer.mailbox import Link
 from viewer.session import Session
 
@@ -25,6 +27,8 @@ class Level(Enum):
     DOUBTFUL = "doubtful"
     STALE = "stale"
     ENDED = "ended"
+    CUT_SHORT = "cut short"
+    """Ended before its last line: the maps are whole as far as they go, and that is not all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,7 @@ def freshness(session: Session, link: Link | None) -> Freshness:
             return Freshness(level=Level.STALE, text=f"source lost {duration(link.silent_s)} ago")
     progress, age_s = session.tomogram.progress, session.data_age_s
     if progress is not None and session.is_over:
-        return Freshness(level=Level.STALE if progress.state == "failed" else Level.ENDED, text=f"scan {progress.state}")
+        return _ended(progress, session.tomogram.end_s)
     if link is None:
         return Freshness(level=Level.ENDED, text="file of an unfinished scan")
     if progress is None or progress.state == "waiting" or age_s is None:
@@ -66,10 +70,26 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def moment(time_s: float, *, with_year: bool = True) -> str:
+    """Write a time of day with its date, on the clock of this machine: ``20 Nov 2026 10:32``."""
+    form = "%d %b %Y %H:%M" if with_year else "%d %b %H:%M"
+    return datetime.fromtimestamp(time_s, tz=UTC).astimezone().strftime(form)
+
+
 def _not_met(link: Link) -> Freshness:
     if link.n_malformed:
         return Freshness(level=Level.STALE, text=f"{link.source} cannot be understood: {link.complaint}")
     return Freshness(level=Level.WAITING, text=f"waiting for {link.source}, since {duration(link.silent_s)}")
+
+
+def _ended(progress: ScanProgress, end_s: float | None) -> Freshness:
+    when = "" if end_s is None else f", {moment(end_s, with_year=False)}"
+    if progress.state == "finished":
+        return Freshness(level=Level.ENDED, text=f"scan finished{when}")
+    level = Level.STALE if progress.state == "failed" else Level.CUT_SHORT
+    return Freshness(
+        level=level, text=f"scan {progress.state} at {progress.lines_done} of {progress.lines_expected} lines{when}"
+    )
 
 
 def _line_s(session: Session) -> float:

@@ -44,7 +44,9 @@ class _Pair:
 
 
 class MapLayers:
-    """Keeps one layer for each map of a session, and a hidden one for the uncertainty of each that was looked at.
+    """Keeps one layer for each map of a session, and one for the uncertainty of each that was looked at.
+
+    A map that is shown alone has its uncertainty beside it, unless the user wants it alone.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ class MapLayers:
         self._pairs: dict[str, _Pair] = {}
         self._unwanted: set[str] = set()
         self._marks: tuple[Mark, ...] = ()
+        self._has_sigma_beside = True
         self.is_moving = False
         """Whether this object is changing layers or the slider now; events meanwhile are not the user's."""
         self.is_stale = False
@@ -99,6 +102,7 @@ class MapLayers:
             self._step_to(session.timeline.index)
         if not is_first or not self._pairs:
             return False
+        self._put_sigma_beside()
         self._viewer.layers.selection.active = self._pairs[self.names[0]].image
         return True
 
@@ -113,9 +117,23 @@ class MapLayers:
         for name in [name for name in self._pairs if name not in self.names]:
             self._pairs[name].image.visible = False
         self.sync(session)
+        self._put_sigma_beside()
         if names and names[0] in self._pairs:
             self._viewer.layers.selection.active = self._pairs[names[0]].image
         self._viewer.reset_view()
+
+    def toggle_sigma(self) -> None:
+        """Show the uncertainty beside a map that stands alone, or let it stand alone."""
+        self._has_sigma_beside = not self._has_sigma_beside
+        self._put_sigma_beside()
+        self._viewer.reset_view()
+
+    def _put_sigma_beside(self) -> None:
+        """Show the uncertainty of the one map that is on the screen, if it is wanted and known."""
+        names = self.visible_names
+        for name in self.names:
+            if _SIGMA + name in self._pairs:
+                self._pairs[_SIGMA + name].image.visible = self._has_sigma_beside and names == [name]
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Outline voxels in every map."""
@@ -163,7 +181,7 @@ class MapLayers:
             self._show_sigma(name, stack, newest, shown)
 
     def _show_sigma(self, name: str, stack: Stack, newest: Shown[MapPublished], shown: Shown[MapPublished] | None) -> None:
-        """Keep a hidden layer of a map's uncertainty, from the moment when the map itself is first looked at."""
+        """Keep a layer of a map's uncertainty, from the moment when the map itself is first looked at."""
         if "sigma" not in newest.arrays or _SIGMA + name in self._unwanted:
             return
         message = newest.message

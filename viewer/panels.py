@@ -1,5 +1,6 @@
 """The panels beside the maps: the sinogram, the newest frame, the mean pattern with its fit. Each draws one topic."""
 
+from html import escape
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from viewer.colormaps import coloured
 from viewer.pictures import even_sinogram, log_counts, robust_range
 from viewer.session import Session, Shown, Topic
 from viewer.style import FAINT, INK, RED, SERIES, dress, font, make_plots
+from viewer.words import centre_words
 
 
 class Panel(Protocol):
@@ -53,7 +55,7 @@ class _ImagePanel(_PlotPanel):
         self._plot.addItem(self._image)
 
     def _say(self, text: str) -> None:
-        self._plot.setTitle(f"<span style='color:{INK}; font-size:9pt'>{text}</span>")
+        self._plot.setTitle(f"<span style='color:{INK}; font-size:9pt'>{escape(text)}</span>")
 
 
 class SinogramPanel(_ImagePanel):
@@ -85,12 +87,10 @@ class SinogramPanel(_ImagePanel):
         bottom = even.first_deg - even.step_deg / 2
         width, height = message.step_mm * even.value.shape[1], even.step_deg * even.value.shape[0]
         self._image.setRect(QRectF(left, bottom, width, height))
-        centre = ""
         if message.centre_mm is not None:
             self._centre.setValue(message.centre_mm)
-            doubt = "" if message.centre_sigma_mm is None else f" ± {message.centre_sigma_mm:.3f}"
-            centre = f", centre {message.centre_mm:+.3f}{doubt} mm"
-        self._say(f"{message.label}{centre}")
+        centre = centre_words(message)
+        self._say(f"{message.label}, {centre}" if centre else message.label)
 
 
 class FramePanel(_ImagePanel):
@@ -112,7 +112,7 @@ class FramePanel(_ImagePanel):
         shown = session.frame
         self._image.setVisible(shown is not None)
         if shown is None:
-            self._say("no frame")
+            self._say("no frame: archives keep none" if session.status is None and session.is_over else "no frame yet")
             return
         value = log_counts(shown.arrays["image"])
         low, high = robust_range(value, low=1.0, high=99.8)

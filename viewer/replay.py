@@ -109,6 +109,7 @@ def _sinogram(entry: Any, *, run: str, end_s: float) -> tuple[SinogramPublished,
         n_lines=int(entry["n_lines"][()]),
         n_lines_expected=int(entry["n_lines_expected"][()]),
         centre_mm=_number(entry, "rotation_centre"),
+        centre_estimated_mm=_number(entry, "rotation_centre_estimated"),
         centre_sigma_mm=_number(entry, "rotation_centre_errors"),
         time_s=end_s,
     )

@@ -34,6 +34,18 @@ class Scan:
         return (min(starts), max([*starts, *ends])) if starts else None
 
     @property
+    def start_s(self) -> float | None:
+        """When the run began, or what is known first of it; None before anything is known."""
+        span = self.span_s
+        return self.started.time_s if self.started is not None else None if span is None else span[0]
+
+    @property
+    def end_s(self) -> float | None:
+        """When the newest frame of its maps was taken; when its end was told where there is no map."""
+        span = self.span_s if self.maps else None
+        return span[1] if span is not None else None if self.progress is None else self.progress.time_s
+
+    @property
     def middle_s(self) -> float | None:
         """The middle of its time."""
         span = self.span_s

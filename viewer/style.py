@@ -19,6 +19,7 @@ LEVEL_COLOUR = {
     Level.DOUBTFUL: AMBER,
     Level.STALE: RED,
     Level.ENDED: BLUE,
+    Level.CUT_SHORT: AMBER,
 }
 NOTICE_COLOUR = {"info": FAINT, "warning": AMBER, "error": RED}
 SERIES = ("#c8242b", "#e07b1a", "#2b2b2b", "#1f5fa8", "#a0522d", "#6a7f8f", "#7a5195", "#2e8b57")

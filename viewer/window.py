@@ -232,6 +232,7 @@ class Monitor(QObject):
             Shortcut(keys=("[",), words="the scan before", act=step(-1)),
             Shortcut(keys=("]",), words="the next scan", act=step(1)),
             Shortcut(keys=("Escape",), words="forget the pins and the line", act=self.session.clear_pins),
+            Shortcut(keys=("U",), words="a map with its uncertainty beside it, or alone", act=self.layers.toggle_sigma),
             *looks(self.viewer, lambda: [self.layers.layer(name) for name in self.layers.visible_names]),
         ]
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from operando.messages import MapPublished, Notice
-from viewer.freshness import duration
+from operando.messages import MapPublished, Notice, SinogramPublished
+from viewer.freshness import duration, moment
 from viewer.scan import Scan
 from viewer.session import Session
 from viewer.stacks import grid_of
@@ -22,11 +22,14 @@ class Words(NamedTuple):
 
 
 def run_words(session: Session) -> Words:
-    """Say which run it is, of what, and by which estimator its maps were made."""
-    started = session.tomogram.started
-    estimators = {shown.message.estimator for shown in session.tomogram.maps.values()}
-    parts = [started.sample, started.cell] if started is not None else []
-    return Words(session.tomogram.run or "no run yet", " · ".join([part for part in [*parts, *sorted(estimators)] if part]))
+    """Say of what the run is, when it began, its name, and by which estimator its maps were made."""
+    scan = session.tomogram
+    if scan.run is None:
+        return Words("no run yet")
+    estimators = {shown.message.estimator for shown in scan.maps.values()}
+    of_what = [] if scan.started is None else [part for part in (scan.started.sample, scan.started.cell) if part]
+    when = [] if scan.start_s is None else [moment(scan.start_s)]
+    return Words(" · ".join([*of_what, *when]) or scan.run, " · ".join([f"run {_short(scan.run)}", *sorted(estimators)]))
 
 
 def progress_words(session: Session) -> Words:
@@ -115,6 +118,22 @@ def voxel_text(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> str:
     return f"{place}: {value:.3g}{doubt} {message.unit}".rstrip()
 
 
+def centre_words(message: SinogramPublished) -> str:
+    """Say where the rotation axis is: as the sinogram tells it with its uncertainty, else as the reconstruction takes it."""
+    measured = message.centre_mm if message.centre_estimated_mm is None else message.centre_estimated_mm
+    if measured is None:
+        return ""
+    if message.centre_sigma_mm is None:
+        return f"centre {measured:+.3f} mm"
+    # Two digits of the uncertainty, down to a tenth of a micrometre: less of it is never real.
+    digits = int(np.clip(1 - np.floor(np.log10(max(message.centre_sigma_mm, 1e-9))), 0, 4))
+    least_mm = 10.0**-digits
+    doubt = (
+        f"± {message.centre_sigma_mm:.{digits}f}" if message.centre_sigma_mm >= least_mm else f"within {least_mm:.{digits}f}"
+    )
+    return f"centre {measured:+.{digits}f} {doubt} mm"
+
+
 def value_words(value: float, sigma: float, unit: str) -> str:
     """Write a value with its uncertainty and unit; a dash where there is none."""
     if not np.isfinite(value):
@@ -126,6 +145,11 @@ def value_words(value: float, sigma: float, unit: str) -> str:
 def notice_words(notice: Notice) -> str:
     """Say a notice with its origin."""
     return f"{notice.origin}: {notice.text}"
+
+
+def _short(run: str) -> str:
+    """Give the part of a run's name by which people call it: the beginning of a unique identifier."""
+    return run[:8] if len(run) == 36 and run.count("-") == 4 else run
 
 
 def _number(value: float | None, form: str) -> str:

@@ -33,18 +33,34 @@ class Store(Protocol):
         ...
 
 
+MAX_BYTES = 4 * 2**30
+"""Of arrays, in one store: the maps of some hundred scans of 550 x 550. Less, and a viewer that comes late lacks history; more,
+and the history of a week takes the memory that the analysis needs."""
+
+
 class MemoryStore:
     """Entries in memory: the newest of each key, and the last ``capacity`` of those without a key.
 
     A client that falls behind finds fewer entries, never a queue: gaps in the numbers are what it skipped.
+
+    Parameters
+    ----------
+    capacity
+        Entries without a key that are kept, and keys that are.
+    capacity_bytes
+        Of the arrays of all entries: of more, the longest unchanged go, never the newest entry.
     """
 
-    def __init__(self, *, capacity: int = 200_000) -> None:
+    def __init__(self, *, capacity: int = 200_000, capacity_bytes: int = MAX_BYTES) -> None:
         self._epoch = uuid.uuid4().hex
         self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._n_bytes = 0
         self._head = 0
         self._entries: dict[int, Entry] = {}
         self._number_of_key: dict[str, int] = {}
+        self._with_arrays: dict[int, None] = {}
+        """Numbers of the entries with arrays, oldest first."""
         self._n_unkeyed = 0
         self._lock = threading.Lock()
 
@@ -61,16 +77,18 @@ class MemoryStore:
     def append(self, message: Message, *, key: str | None = None, arrays: Mapping[str, NDArray[Any]] | None = None) -> int:
         """Keep a message and give its number; arrays must not be written to after hand-over."""
         with self._lock:
+            if key is not None and key in self._number_of_key:
+                self._forget(self._entries[self._number_of_key[key]])
             number = self._head + 1
-            self._entries[number] = Entry(number=number, key=key, message=message, arrays=dict(arrays or {}))
+            entry = self._entries[number] = Entry(number=number, key=key, message=message, arrays=dict(arrays or {}))
+            if entry.arrays:
+                self._with_arrays[number] = None
+                self._n_bytes += _n_bytes(entry)
             if key is None:
                 self._n_unkeyed += 1
-                self._forget_oldest_unkeyed()
             else:
-                superseded = self._number_of_key.pop(key, None)
-                if superseded is not None:
-                    del self._entries[superseded]
                 self._number_of_key[key] = number
+            self._make_room(newest=number)
             self._head = number
             return number
 
@@ -87,8 +105,23 @@ class MemoryStore:
                 newer.append(self._entries[entry_number])
             return newer[::-1][:limit]
 
-    def _forget_oldest_unkeyed(self) -> None:
+    def _make_room(self, *, newest: int) -> None:
         if self._n_unkeyed > self._capacity:
-            oldest = next(n for n, entry in self._entries.items() if entry.key is None)
-            del self._entries[oldest]
+            self._forget(next(entry for entry in self._entries.values() if entry.key is None))
+        if len(self._number_of_key) > self._capacity:
+            self._forget(self._entries[next(iter(self._number_of_key.values()))])
+        while self._n_bytes > self._capacity_bytes and (oldest := next(iter(self._with_arrays))) != newest:
+            self._forget(self._entries[oldest])
+
+    def _forget(self, entry: Entry) -> None:
+        del self._entries[entry.number]
+        self._with_arrays.pop(entry.number, None)
+        self._n_bytes -= _n_bytes(entry)
+        if entry.key is None:
             self._n_unkeyed -= 1
+        else:
+            del self._number_of_key[entry.key]
+
+
+def _n_bytes(entry: Entry) -> int:
+    return sum(array.nbytes for array in entry.arrays.values())

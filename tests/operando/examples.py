@@ -156,6 +156,7 @@ EXAMPLES: list[Message] = [
         n_lines=2,
         n_lines_expected=40,
         centre_mm=0.01,
+        centre_estimated_mm=0.0125,
         centre_sigma_mm=0.002,
         time_s=1003.6,
     ),

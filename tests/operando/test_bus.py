@@ -117,6 +117,25 @@ def test_a_client_gets_the_newest_of_a_key_and_counts_what_it_skipped(store: Mem
         assert client.state.n_skipped == 4
 
 
+def test_a_long_beamtime_keeps_the_newest_arrays_and_all_words_within_its_memory() -> None:
+    store = MemoryStore(capacity_bytes=4_000)
+    store.append(notice("services"), key="services")
+    for run in range(20):
+        store.append(notice(f"map {run}"), key=f"map/{run}", arrays={"value": np.zeros(250, "f4")})
+    store.append(notice("map 17 anew"), key="map/17", arrays={"value": np.ones(250, "f4")})
+    assert texts(store.since(0, limit=100)) == ["services", "map 16", "map 18", "map 19", "map 17 anew"]
+    store.append(notice("vast"), key="vast", arrays={"value": np.zeros(9_000, "u1")})
+    assert texts(store.since(0, limit=100)) == ["services", "vast"]
+
+
+def test_keys_and_entries_without_one_are_bounded_each() -> None:
+    store = MemoryStore(capacity=3)
+    for number in range(10):
+        store.append(notice(f"run {number}"), key=f"run/{number}")
+        store.append(notice(f"reading {number}"))
+    assert texts(store.since(0, limit=100)) == [f"{what} {n}" for n in (7, 8, 9) for what in ("run", "reading")]
+
+
 def test_a_client_that_knows_a_number_is_not_told_again(store: MemoryStore, server: FeedServer) -> None:
     for text in "abc":
         store.append(notice(text))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 
 from operando.bus import Entry
 from operando.messages import CellReading, MapPublished, RunStarted, ScanProgress, StreamStatus
+from tests.viewer.conftest import sinogram_published
 from viewer.freshness import Level, duration, freshness
 from viewer.mailbox import Link, Mailbox, Receiver
 from viewer.readings import Readings
 from viewer.session import Session
-from viewer.words import voxel_text
+from viewer.style import LEVEL_COLOUR
+from viewer.words import centre_words, run_words, voxel_text
 
 
 def by_kind(entries: list[Entry], kind: type) -> list[Entry]:
@@ -130,6 +133,43 @@ def test_a_finished_scan_does_not_age(entries):
     session = session_of([*entries, over], clock=lambda: time.time() + 3600)
     assert session.is_over
     assert freshness(session, LIVE).level is Level.ENDED
+
+
+@pytest.mark.parametrize(("state", "level"), [("finished", Level.ENDED), ("aborted", Level.CUT_SHORT), ("failed", Level.STALE)])
+def test_each_end_of_a_scan_looks_its_own_and_tells_its_date(entries, state, level):
+    progress = by_kind(entries, ScanProgress)[0].message.model_copy(update={"state": state})
+    session = session_of([*entries, Entry(number=9999, message=progress)])
+    verdict = freshness(session, None)
+    assert verdict.level is level
+    assert verdict.text.startswith(f"scan {state}")
+    taken = datetime.fromtimestamp(session.tomogram.newest.data_time_s, tz=UTC).astimezone()
+    assert verdict.text.endswith(taken.strftime("%d %b %H:%M"))
+    assert LEVEL_COLOUR[Level.CUT_SHORT] != LEVEL_COLOUR[Level.ENDED]
+
+
+def test_a_run_is_called_by_its_sample_and_date_and_only_then_by_its_name(entries):
+    started = by_kind(entries, RunStarted)[0].message
+    uid = "a81c6736-f5e1-4f3a-8efa-b4f76217ecd3"
+    session = session_of([Entry(number=1, message=started.model_copy(update={"run": uid, "time_s": 1795170000.0}))])
+    words = run_words(session)
+    assert words.main.startswith("small jelly roll · M50T · 20 Nov 2026")
+    assert words.small == "run a81c6736"
+
+
+@pytest.mark.parametrize(
+    ("estimated", "sigma", "words"),
+    [
+        (-0.00042, 0.00023, "centre -0.0004 ± 0.0002 mm"),
+        (0.0312, 0.0049, "centre +0.0312 ± 0.0049 mm"),
+        (0.03, 0.2, "centre +0.03 ± 0.20 mm"),
+        (0.00001, 0.00001, "centre +0.0000 within 0.0001 mm"),
+        (None, None, "centre +0.100 mm"),
+    ],
+)
+def test_the_centre_is_told_as_measured_and_as_finely_as_it_is_known(estimated, sigma, words):
+    message, _ = sinogram_published()
+    told = {"centre_mm": 0.1, "centre_estimated_mm": estimated, "centre_sigma_mm": sigma}
+    assert centre_words(message.model_copy(update=told)) == words
 
 
 def test_a_status_alone_does_not_make_data_fresh(entries):

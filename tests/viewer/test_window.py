@@ -52,6 +52,8 @@ def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing
     qtbot.waitUntil(lambda: window.is_settled, timeout=60_000)
     layer = window.layers.layer("x_lithium")
     layer.colorbar.visible = False
+    assert len([one for one in window.viewer.layers if one.visible]) == 4, "the map has its uncertainty beside it"
+    window.layers.toggle_sigma()
     picture = picture_of(window.viewer)
     canvas = np.asarray(window.viewer.screenshot(canvas_only=True, flash=False))
     assert picture.shape[:2] == (1000, 1700)
