@@ -20,6 +20,8 @@ class CellInterlock:
 
     Parameters
     ----------
+    channel
+        Whose limits these are, where there are several cells.
     trip
         Called with the reason in words, from the interlock's thread; must not wait.
     clock
@@ -32,11 +34,13 @@ class CellInterlock:
         history: CellHistory,
         *,
         trip: Callable[[str], None],
+        channel: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
         self._history = history
         self._trip = trip
+        self._whose = f"channel {channel}: " if channel else ""
         self._clock = clock
         self._is_tripped = False
 
@@ -44,7 +48,8 @@ class CellInterlock:
         """Look once, trip if the cell has left its limits since the last look, and give what is wrong now."""
         reason = complaint(self._limits, self._history.newest, now_s=self._clock())
         if reason and not self._is_tripped:
-            self._trip(f"{reason}: the shutter closes and the scan is paused; the cell is left alone, a person must resume")
+            found = f"{self._whose}{reason}"
+            self._trip(f"{found}: the shutter closes and the scan is paused; the cell is left alone, a person must resume")
         self._is_tripped = bool(reason)
         return reason
 

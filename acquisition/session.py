@@ -6,7 +6,7 @@ mid-run it aborts: axes stopped, shutter closed, series ended.
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from acquisition.announce import Announcer, give_notice, stop_torn_runs
+from acquisition.cell.channels import OWN, CellChannels
 from acquisition.cell.history import CellHistory
-from acquisition.cell.recorder import CellRecorder
 from acquisition.leftovers import clear_leftovers
 from acquisition.metadata import run_metadata
 from acquisition.plans.catalogue import programme_of
@@ -59,16 +59,17 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         stack.enter_context(FeedServer(journal, profile.addresses.journal))
         devices = _connect(profile, programme)
         clear_leftovers(devices, profile, tell=lambda text: give_notice(journal, "warning", text))
-        history = CellHistory()
-        recorder = CellRecorder(
-            devices.cell, journal=journal, history=history, on_first=lambda reading: _say_source(profile, journal, reading)
+        cells = CellChannels(
+            {OWN: devices.cell, **devices.channels},
+            journal=journal,
+            on_first=lambda reading: _say_source(profile, journal, reading),
         )
-        stack.callback(_start_recording(recorder))
+        stack.callback(_start_recording(cells))
         ready()
         if not stop.is_set():
             announcer = Announcer(journal, profile=profile, layout=programme.runs[0].layout)
-            cell = {"history": history, "hurry_cell": recorder.hurry}
-            _fly(programme, devices, announcer, cell=cell, stop=stop)
+            cell = {"history": cells.histories[OWN], "hurry_cell": cells.hurry, "select_cell": cells.select}
+            _fly(programme, devices, announcer, cell=cell, histories=cells.histories, stop=stop)
         stop.wait()
 
 
@@ -82,7 +83,7 @@ def _connect(profile: Profile, programme: Programme) -> "BeamlineDevices":
     return devices
 
 
-def _start_recording(recorder: CellRecorder) -> Callable[[], None]:
+def _start_recording(recorder: CellChannels) -> Callable[[], None]:
     """Start recording the cell; the function that is given back ends it."""
     from ophyd import get_cl
 
@@ -112,6 +113,7 @@ def _fly(
     announcer: Announcer,
     *,
     cell: dict[str, Any],
+    histories: Mapping[str, CellHistory],
     stop: threading.Event,
 ) -> None:
     """Run the plan to its end, or until stopped; whatever happens to it is in the journal."""
@@ -132,10 +134,11 @@ def _fly(
         suspenders = _suspenders(profile, devices)
         station = Station(devices=devices, announcer=announcer, backlog=backlog, suspenders=suspenders, **cell)
         plan = fly_programme(station, programme)
-        interlock = CellInterlock(
-            profile.cell_limits, station.history, trip=lambda reason: _pause_for_cell(engine, announcer, reason)
-        )
-        threading.Thread(target=interlock.run, args=(finished,), name="cell interlock", daemon=True).start()
+        for channel, history in histories.items():
+            interlock = CellInterlock(
+                profile.cell_limits, history, channel=channel, trip=lambda reason: _pause_for_cell(engine, announcer, reason)
+            )
+            threading.Thread(target=interlock.run, args=(finished,), name="cell interlock", daemon=True).start()
         try:
             engine(plan, announcer.document)
             announcer.plan_ended(programme.plan, exit_status="success")

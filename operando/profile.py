@@ -150,6 +150,8 @@ class Control(Section):
     ring_current_floor_ma: Positive = 10.0
     cell: str
     """Prefix of the cell PVs."""
+    channels: dict[str, str] = {}
+    """Prefixes of further cells' PVs by channel of the cycler, for plans that scan several cells in turn."""
     channel_access_port: Annotated[int, Field(ge=1024, le=65535)] = 5064
 
     @model_validator(mode="before")

@@ -8,7 +8,6 @@ from typing import Protocol
 import structlog
 
 from acquisition.cell.history import CellHistory
-from operando.bus.store import Store
 from operando.messages import CellReading
 
 logger = structlog.get_logger(__name__)
@@ -31,6 +30,14 @@ class ReadsCell(Protocol):
         ...
 
 
+class KeepsReadings(Protocol):
+    """Where what is new is written; called from the recorder's thread."""
+
+    def append(self, message: CellReading) -> int:
+        """Write a reading."""
+        ...
+
+
 class CellRecorder:
     """Reads the cell and writes what is new to the journal and the history.
 
@@ -46,7 +53,7 @@ class CellRecorder:
         self,
         cell: ReadsCell,
         *,
-        journal: Store,
+        journal: KeepsReadings,
         history: CellHistory,
         on_first: Callable[[CellReading], None] = lambda reading: None,
         clock: Callable[[], float] = time.monotonic,

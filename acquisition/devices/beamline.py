@@ -1,8 +1,8 @@
 """All devices of a profile, by role; nothing here knows which beamline it is."""
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -45,6 +45,8 @@ class BeamlineDevices:
     ring: "Ring"
     detector: "SimplonDetector"
     cell: "CellMonitor"
+    channels: "Mapping[str, CellMonitor]" = field(default_factory=dict)
+    """The cells on further channels of the cycler."""
 
     @property
     def epics(self) -> "list[Device]":
@@ -75,8 +77,10 @@ def make_devices(profile: Profile, *, timeout_s: float = 20.0, needs_detector: b
         )
     if needs_detector:
         _await_detector(devices.detector, deadline=deadline)
-    if _await_connection([devices.cell], deadline=time.monotonic() + CELL_PATIENCE_S):
-        logger.warning("no cell bridge answers: readings will be absent until it does", prefix=profile.control.cell)
+    patience = time.monotonic() + CELL_PATIENCE_S
+    for monitor in (devices.cell, *devices.channels.values()):
+        if _await_connection([monitor], deadline=patience):
+            logger.warning("no cell bridge answers: readings will be absent until it does", prefix=monitor.prefix)
     return devices
 
 
@@ -106,6 +110,7 @@ def _build(profile: Profile) -> BeamlineDevices:
         ring=Ring(name="ring", current_pv=control.ring_current, countdown_pv=control.topup_countdown),
         detector=SimplonDetector(name="detector", detector=profile.detector),
         cell=CellMonitor(control.cell, name="cell"),
+        channels={channel: CellMonitor(pvs, name=f"cell_{channel}") for channel, pvs in control.channels.items()},
     )
 
 

@@ -5,6 +5,7 @@ Every argument has a unit in its name; one that is None is the profile's.
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_call
@@ -14,7 +15,7 @@ from acquisition.plans.programme import Move, PlannedRun, Programme, Step, Wait
 from acquisition.plans.shapes import lines_at, point_at, rest_of
 from acquisition.plans.until import Until
 from operando.errors import ProfileError
-from operando.profile import Profile
+from operando.profile import Cell, Profile
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -32,7 +33,8 @@ class CellPlace(BaseModel):
     pose: Annotated[dict[str, Finite], Field(min_length=1)]
     """Position of hexapod axes by lower-case name, mm."""
     channel: str = ""
-    """The cycler's channel, as the run's metadata shall name it."""
+    """The cycler's channel, a name of control.channels; empty where nobody reads this cell."""
+    chemistry: str = ""
 
 
 def xrdct(
@@ -175,15 +177,15 @@ def multi_cell(profile: Profile, *, cells: Annotated[list[CellPlace], Field(min_
     Parameters
     ----------
     cells
-        Name, pose on the stage and cycler channel of each.
+        Name, pose on the stage and cycler channel of each. Its lines carry the readings of its own channel, and none where
+        no channel is given.
     """
     _refuse_fast_axis(profile, [axis for cell in cells for axis in cell.pose])
+    _refuse_unknown_channels(profile, cells)
     steps: list[Step] = []
     for number in range(n_rounds):
         for cell in cells:
-            of_cell = profile.model_copy(update={"cell": profile.cell.model_copy(update={"name": cell.name})})
-            run = _tomogram(of_cell, cell_name=cell.name, channel=cell.channel, round=number)
-            steps += [Move(pose=cell.pose), run]
+            steps += [Move(pose=cell.pose), _of_cell(profile, cell, number=number)]
     return Programme(plan="multi_cell", profile=profile, steps=tuple(steps))
 
 
@@ -317,6 +319,29 @@ def _point(profile: Profile, *, n_frames: int, position_mm: float | None, angle_
     position_mm = profile.scan.centre_mm if position_mm is None else position_mm
     layout = point_at(profile, position_mm=position_mm, angle_deg=angle_deg, n_frames=n_frames)
     return PlannedRun(profile=profile, layout=layout, purpose=purpose)
+
+
+def _of_cell(profile: Profile, cell: CellPlace, *, number: int) -> PlannedRun:
+    # What the profile says of its own cell does not hold for this one.
+    named = Cell(name=cell.name, chemistry=cell.chemistry, source="none", stale_s=profile.cell.stale_s)
+    metadata = {
+        "cell": {"name": cell.name, "chemistry": cell.chemistry, "pvs": profile.control.channels.get(cell.channel, "")},
+        "channel": cell.channel,
+        "pose": dict(cell.pose),
+        "round": number,
+    }
+    run = _tomogram(profile.model_copy(update={"cell": named}), **metadata)
+    return replace(run, channel=cell.channel or None)
+
+
+def _refuse_unknown_channels(profile: Profile, cells: Sequence[CellPlace]) -> None:
+    known = profile.control.channels
+    for cell in cells:
+        if cell.channel and cell.channel not in known:
+            raise ProfileError(
+                f"cell {cell.name}: channel {cell.channel!r} is not in control.channels ({', '.join(known) or 'empty'}): "
+                "name the PVs of its bridge there, or leave the channel out, and its state is not recorded"
+            )
 
 
 def _refuse_fast_axis(profile: Profile, axes: Sequence[str]) -> None:

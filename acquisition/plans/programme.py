@@ -23,6 +23,8 @@ class PlannedRun:
     """What the frames are for, for instance ``tomogram`` or ``dark``; stands in the run's metadata."""
     has_beam: bool = True
     """Whether the shutter opens for the lines."""
+    channel: str | None = ""
+    """The cycler's channel of the cell in the beam: ``""`` is the profile's own, None one that nobody reads."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -40,7 +40,9 @@ class Station:
     devices: "BeamlineDevices"
     announcer: Announcer
     history: CellHistory
-    """Readings of the cell that is in the beam, for lines and for conditions."""
+    """Readings of the profile's own cell, for lines and for conditions."""
+    select_cell: Callable[[str | None], CellHistory] | None = None
+    """Says which channel's cell is in the beam, and gives its readings; None where there is but one."""
     hurry_cell: Callable[[], None] = lambda: None
     backlog: Backlog | None = None
     suspenders: Sequence[Any] = ()
@@ -80,7 +82,12 @@ def fly_programme(station: Station, programme: Programme, *, metadata: dict[str,
             else:
                 yield from _wait(station, step, began_s=began_s)
 
-    plan = bpp.finalize_wrapper(all_steps(), lambda: bps.unstage(interruptions))
+    def end() -> Plan:
+        if station.select_cell is not None:
+            station.select_cell("")
+        yield from bps.unstage(interruptions)
+
+    plan = bpp.finalize_wrapper(all_steps(), end)
     yield from bpp.rewindable_wrapper(plan, False)
 
 
@@ -114,13 +121,16 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         "purpose": run.purpose,
         "programme": {**metadata["programme"], "number": number},
     }
+    history = station.history if run.channel == "" else CellHistory()
+    if station.select_cell is not None:
+        history = station.select_cell(run.channel)
     station.announcer.lay_out(profile=run.profile, layout=run.layout, metadata=of_run)
     yield from xrdct(
         station.devices,
         run.profile,
         layout=run.layout,
         announcer=station.announcer,
-        history=station.history,
+        history=history,
         hurry_cell=station.hurry_cell,
         backlog=station.backlog,
         suspenders=station.suspenders,

@@ -418,7 +418,8 @@ def small_profile() -> Profile:
     """Three lines of five points, so small that a scan of the fakes takes a tenth of a second."""
     profile = read_profile("demo")
     scan = {"n_lines": 3, "n_points": 5, "step_mm": TEST_STEP_MM, "exposure_s": 0.001, "order": "sequential"}
-    return profile.model_copy(update={"scan": profile.scan.model_copy(update=scan)})
+    control = profile.control.model_copy(update={"channels": {"1": "X:1", "2": "X:2"}})
+    return profile.model_copy(update={"scan": profile.scan.model_copy(update=scan), "control": control})
 
 
 @pytest.fixture

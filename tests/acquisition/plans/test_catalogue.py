@@ -2,16 +2,19 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import MsgGenerator
 
+from acquisition.cell.channels import CellChannels
 from acquisition.plans.bound import plans_of
 from acquisition.plans.catalogue import CATALOGUE, make_programme
 from acquisition.plans.dry_run import programme_complaints
 from acquisition.plans.station import check_steps
+from operando.bus.store import MemoryStore
 from operando.errors import ProfileError
 from operando.messages import CellReading, LineAnnounced, LineFlown, Notice, RunStarted, RunStopped
 
@@ -22,7 +25,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "sparse_series": {"n_tomograms": 2, "interval_s": 30},
     "single_line": {"angle_deg": 30, "n_repeats": 2},
     "point_against_time": {"n_frames": 3, "position_mm": 0.1},
-    "multi_cell": {"cells": [{"name": "a", "pose": {"x": 1.0}, "channel": "1"}, {"name": "b", "pose": {"x": 2.0}}]},
+    "multi_cell": {
+        "cells": [{"name": "a", "pose": {"x": 1.0}, "channel": "1"}, {"name": "b", "pose": {"x": 2.0}, "channel": "2"}]
+    },
     "calibrate": {"n_frames": 3},
     "dark": {"n_frames": 3},
     "air_and_transmission": {"air_mm": 5.0, "n_frames": 3},
@@ -117,10 +122,47 @@ def test_slices_are_flown_at_their_heights(fly: Callable[..., Any]) -> None:
 
 def test_each_cell_is_flown_at_its_place_under_its_name(fly: Callable[..., Any]) -> None:
     places: list[float] = []
-    cells = [{"name": name, "pose": {"x": x}, "channel": f"ch-{name}"} for name, x in (("a", 1.0), ("b", 2.0))]
+    cells = [{"name": name, "pose": {"x": x}, "channel": channel} for name, x, channel in (("a", 1.0, "1"), ("b", 2.0, "2"))]
     beamline = fly("multi_cell", cells=cells, n_rounds=2, prepare=lambda one: note_at_start(one, places, axis="x"))
     assert places == [1.0, 2.0, 1.0, 2.0]
-    assert [one.metadata["channel"] for one in beamline.messages(RunStarted)] == ["ch-a", "ch-b"] * 2
+    started = beamline.messages(RunStarted)
+    assert [one.metadata["channel"] for one in started] == ["1", "2"] * 2
+    assert [one.metadata["cell"]["pvs"] for one in started] == ["X:1", "X:2"] * 2
+    assert [one.cell.split()[0] for one in started] == ["a", "b"] * 2
+
+
+def test_lines_of_each_cell_carry_the_readings_of_its_own_channel(engine: RunEngine, small_beamline: Callable[[], Any]) -> None:
+    beamline = small_beamline()
+    volts = {"": 3.0, "1": 3.1, "2": 3.2}
+    cells = CellChannels({channel: SteadyCell(v) for channel, v in volts.items()}, journal=beamline)
+    for recorder in cells._recorders:
+        recorder.record()
+    station = replace(beamline.station, history=cells.histories[""], select_cell=cells.select)
+    places = [*ARGUMENTS["multi_cell"]["cells"], {"name": "c", "pose": {"x": 3.0}}]
+    engine(plans_of(station, beamline.profile)["multi_cell"](cells=places), beamline.announcer.document)
+    found = [one.cell and one.cell.voltage_v for one in beamline.messages(LineFlown)]
+    assert found == [3.1, 3.1, 3.2, 3.2, None, None]
+    assert {one.voltage_v for one in beamline.messages(CellReading)} == {3.0}, "recorded before the plan"
+
+
+def test_journal_shows_the_cell_in_the_beam_alone_and_the_own_one_again_after_the_plan() -> None:
+    journal = MemoryStore()
+    volts = {"": 3.0, "1": 3.1}
+    cells = CellChannels({channel: SteadyCell(v) for channel, v in volts.items()}, journal=journal)
+    for channel in ("1", None, ""):
+        cells.select(channel)
+        for recorder in cells._recorders:
+            recorder._written_at = -1e9
+            recorder.record()
+    assert [entry.message.voltage_v for entry in journal.since(0, limit=9)] == [3.1, 3.0]
+
+
+class SteadyCell:
+    def __init__(self, voltage_v: float) -> None:
+        self.voltage_v = voltage_v
+
+    def reading(self) -> CellReading:
+        return CellReading(time_s=1.7e9, voltage_v=self.voltage_v, current_a=0.0)
 
 
 def note_at_start(beamline: Any, places: list[float], *, axis: str) -> None:
@@ -196,6 +238,7 @@ def test_beam_damage_rests_then_compares_a_fresh_slice(fly: Callable[..., Any]) 
         ("series", {"n_tomograms": "many"}, "n_tomograms: Input should be a valid integer"),
         ("dark", {"frames": 3}, "frames: Unexpected keyword argument; it takes n_frames="),
         ("xrdct", {"start_line": 99}, "start_line is 99, the scan has lines 0 to 2"),
+        ("multi_cell", {"cells": [{"name": "a", "pose": {"x": 1}, "channel": "9"}]}, "channel '9' is not in control.channels"),
         ("slice_stack", {"heights_mm": [1], "axis": "y"}, "axis y is the fast axis"),
         ("slice_stack", {"heights_mm": [1], "axis": "q"}, "no hexapod axis q"),
     ],
