@@ -57,7 +57,7 @@ class CellChannels:
                 monitor,
                 journal=self._gates[channel],
                 history=self.histories[channel],
-                **({"on_first": on_first} if channel == OWN else {}),
+                on_first=on_first if channel == OWN else lambda reading: None,
             )
             for channel, monitor in monitors.items()
         ]
