@@ -43,6 +43,8 @@ class ShutterRecord(PVGroup):
             status = self.blade.status(self._clock(), before=self.status.value)
             if status != self.status.value:
                 await self.status.write(status)
+            if status != self.blade.demand:
+                self._woken.set()  # the clock may run behind the sleep; look again rather than never
 
     async def _put_demand(self, _: object, value: int) -> int:
         demand = int(bool(value))

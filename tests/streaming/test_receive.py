@@ -75,7 +75,7 @@ def test_a_message_far_over_the_limit_costs_the_connection_and_no_more(push: zmq
     while destination.empty() and time.monotonic() < deadline:
         _could_send(push, b"after")
         time.sleep(0.05)
-    assert destination.get(timeout=1).parts == (b"after",)
+    assert destination.get(timeout=PATIENCE_S).parts == (b"after",)
     assert "more than 2000 bytes" in refused[0]
     receiver.close()
 

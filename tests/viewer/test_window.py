@@ -49,7 +49,7 @@ def blocks() -> NDArray[np.float32]:
 def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing_is(window, phantom, qtbot):
     phantom.start()
     phantom.map("x_lithium", blocks(), label="x in LixC6", colormap="lixc6", n_lines=30)
-    qtbot.waitUntil(lambda: window.is_settled, timeout=60_000)
+    qtbot.waitUntil(lambda: window.is_settled and "x_lithium" in window.layers.names, timeout=60_000)
     layer = window.layers.layer("x_lithium")
     layer.colorbar.visible = False
     assert len([one for one in window.viewer.layers if one.visible]) == 4, "the map has its uncertainty beside it"
@@ -80,7 +80,7 @@ def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing
 
 def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(window, phantom, qtbot):
     phantom.everything()
-    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: window.is_settled and "images 412 to 414" in window.header.notices, timeout=60_000)
     chips = {caption: chip.text for caption, chip in window.header.chips.items()}
     assert "30 / 48 lines" in chips["scan"]
     assert "V" in chips["cell"]
@@ -114,7 +114,7 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
     window.sinogram.show_session = fail
     phantom.everything()
     qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=60_000)
-    qtbot.waitUntil(lambda: window.is_settled and window.strip.cursor_s is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: window.is_settled and "images 412 to 414" in window.header.notices, timeout=60_000)
     window.gallery.choose(["x_lithium", "weight_LiC6"])
     assert len(window.viewer.layers) == 2 * (9 + 2), "each map and each uncertainty that was looked at has its marks"
     assert window.viewer.canvas.grid.actual_shape(window.viewer.layers) == (1, 2)

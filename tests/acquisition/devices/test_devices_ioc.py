@@ -39,11 +39,23 @@ def cable(beamline):
     socket.close()
 
 
+def wait_for(is_true, deadline_s=20.0):
+    end = time.monotonic() + deadline_s
+    while not is_true():
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.02)
+
+
 def pulses_of(cable):
     pulses = []
-    while cable.poll(200):
+    while cable.poll(200 if pulses else 5000):
         pulses.append(Pulse.model_validate_json(cable.recv()))
     return pulses
+
+
+def stands(axis):
+    """Where the record says that the axis stands, now: a monitored value may still be on its way."""
+    return axis.user_readback.get(use_monitor=False)
 
 
 def fly(devices, *, direction, n_points=11, capture=True):
@@ -69,9 +81,9 @@ def fly(devices, *, direction, n_points=11, capture=True):
 
 def test_a_move_is_done_when_the_axis_stands_at_its_target(at_start):
     at_start.fast.set(1.5).wait(10)
-    assert at_start.fast.position == pytest.approx(1.5, abs=0.002)
+    assert stands(at_start.fast) == pytest.approx(1.5, abs=0.002)
     at_start.rotation.set(12.0).wait(10)
-    assert at_start.rotation.position == pytest.approx(12.0, abs=0.005)
+    assert stands(at_start.rotation) == pytest.approx(12.0, abs=0.005)
 
 
 def test_a_position_outside_the_limits_is_refused_before_anything_is_put(at_start):
@@ -91,7 +103,7 @@ def test_one_axis_can_be_sent_the_moment_another_has_arrived(at_start):
     for turn in range(4):
         for axis in (at_start.fast, at_start.hexapod.x):
             axis.set(0.2 * (turn + 1)).wait(10)
-            assert axis.position == pytest.approx(0.2 * (turn + 1), abs=0.002)
+            assert stands(axis) == pytest.approx(0.2 * (turn + 1), abs=0.002)
 
 
 def test_a_move_that_the_controller_refuses_fails_with_what_was_found_and_wanted(at_start, monkeypatch):
@@ -119,27 +131,32 @@ def test_a_pause_in_a_move_closes_the_shutter_and_resuming_ends_where_it_should(
         yield from bps.checkpoint()
         yield from bps.mv(at_start.shutter, 1)
         yield from bps.checkpoint()
-        yield from bps.mv(at_start.fast, 1.0)
+        yield from bps.mv(at_start.fast, 3.0)
         opened.append(at_start.shutter.is_open)
 
-    threading.Timer(0.6, engine.request_pause).start()
+    def pause_on_the_way():
+        wait_for(lambda: at_start.fast.position > 0.2)
+        engine.request_pause()
+
+    pausing = threading.Thread(target=pause_on_the_way)
+    pausing.start()
     with pytest.raises(RunEngineInterrupted):
         engine(plan())
-    at_start.shutter.status.get(use_monitor=False)
-    time.sleep(0.2)
-    assert not at_start.shutter.is_open
-    assert at_start.fast.position < 0.95
+    pausing.join()
+    wait_for(lambda: not at_start.shutter.is_open)
+    assert at_start.fast.position < 2.9
     engine.resume()
-    assert at_start.fast.position == pytest.approx(1.0, abs=0.002)
+    assert stands(at_start.fast) == pytest.approx(3.0, abs=0.002)
     assert opened == [True]
-    time.sleep(0.2)
-    assert not at_start.shutter.is_open, "the end of a plan stops, thus closes, the shutter"
+    # The end of a plan stops, thus closes, the shutter.
+    wait_for(lambda: not at_start.shutter.is_open)
 
 
 def test_a_shutter_that_a_plan_left_open_is_not_opened_by_a_later_resume(at_start, monkeypatch):
     at_start.shutter.set(1).wait(5)
     at_start.shutter.stop()
     monkeypatch.setattr("acquisition.devices.shutter.PAUSE_S", 0.05)
+    wait_for(lambda: not at_start.shutter.is_open)
     time.sleep(0.1)
     at_start.shutter.pause()
     at_start.shutter.resume()
@@ -199,7 +216,7 @@ def test_a_missing_beamline_is_said_in_bounded_time_with_names(ca_port, tmp_path
     started_s = time.monotonic()
     with pytest.raises(ServiceError, match=r"NOBODY:.*start the beamline"):
         make_devices(nobody, timeout_s=1.0, needs_detector=False)
-    assert time.monotonic() - started_s < 10
+    assert time.monotonic() - started_s < 30
 
 
 def test_a_server_that_dies_in_a_move_ends_the_move_with_its_name_and_can_come_back(

@@ -55,7 +55,7 @@ class Rig:
         self.path(series, number).write_bytes(self.content(1000 * series + number))
 
     def wait(self, is_done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             while not self.queue.empty():
                 told = self.queue.get()
@@ -167,7 +167,9 @@ def test_slow_workers_hold_up_the_folder_and_lose_nothing(make_rig: Callable[...
     rig = make_rig(capacity=2)
     for number in range(20):
         rig.write(0, number)
-    time.sleep(0.5)
+    deadline = time.monotonic() + 10
+    while not rig.queue.full() and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert rig.queue.full()
     rig.wait(lambda: len(rig.images) == 20)
     assert rig.images == [(0, number) for number in range(20)]
