@@ -63,14 +63,7 @@ def read_structure(path: Path, *, name: str, q_max: float) -> Structure:
     ProfileError
         If it holds no crystal structure.
     """
-    if not path.is_file():
-        raise MissingInputError(f"phase {name}: no structure file {path}; correct the phase's cif in the profile")
-    try:
-        structure = gemmi.read_small_structure(str(path))
-    except (RuntimeError, ValueError) as wrong:
-        raise ProfileError(f"phase {name}: {path} is not a CIF file: {wrong}") from wrong
-    if structure.spacegroup is None or not structure.sites or structure.cell.volume <= 1.0:
-        raise ProfileError(f"phase {name}: {path} lacks cell, space group or atoms; give a CIF file with all three")
+    structure = read_small_structure(path, name=name)
     sites = structure.get_all_unit_cell_sites()
     q, strength = _reflections(structure, sites, q_max=q_max)
     return Structure(
@@ -81,6 +74,27 @@ def read_structure(path: Path, *, name: str, q_max: float) -> Structure:
         mass_dalton=sum(site.occ * site.element.weight for site in sites),
         n_carbon=sum(site.occ for site in sites if site.element.name == "C"),
     )
+
+
+def read_small_structure(path: Path, *, name: str) -> gemmi.SmallStructure:
+    """Read the crystal structure of a CIF file.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no such file.
+    ProfileError
+        If it holds no crystal structure.
+    """
+    if not path.is_file():
+        raise MissingInputError(f"phase {name}: no structure file {path}; correct the phase's cif in the profile")
+    try:
+        structure = gemmi.read_small_structure(str(path))
+    except (RuntimeError, ValueError) as wrong:
+        raise ProfileError(f"phase {name}: {path} is not a CIF file: {wrong}") from wrong
+    if structure.spacegroup is None or not structure.sites or structure.cell.volume <= 1.0:
+        raise ProfileError(f"phase {name}: {path} lacks cell, space group or atoms; give a CIF file with all three")
+    return structure
 
 
 def powder_template(structure: Structure, *, q_edges: Array, wavelength_angstrom: float, fwhm_deg: float) -> Array:
@@ -119,7 +133,7 @@ def _reflections(structure: gemmi.SmallStructure, sites: gemmi.SmallStructure.Si
     if len(hkl) == 0:
         return np.empty(0), np.empty(0)
     q = 2 * np.pi * np.sqrt(structure.cell.calculate_1_d2_array(hkl))
-    squared = np.abs(_structure_factors(hkl, q, sites)) ** 2
+    squared = np.abs(structure_factors(hkl, q, sites)) ** 2
     order = np.argsort(q)
     q, squared = q[order], squared[order]
     first = np.flatnonzero(np.r_[True, np.diff(q) > _SAME_Q * q[1:]])
@@ -128,7 +142,8 @@ def _reflections(structure: gemmi.SmallStructure, sites: gemmi.SmallStructure.Si
     return q[first][is_seen], strength[is_seen]
 
 
-def _structure_factors(hkl: NDArray[np.int32], q: Array, sites: gemmi.SmallStructure.SiteList) -> NDArray[np.complex128]:
+def structure_factors(hkl: NDArray[np.int32], q: Array, sites: gemmi.SmallStructure.SiteList) -> NDArray[np.complex128]:
+    """Give the structure factors of reflections at ``q``, thermal motion included, shape (n_hkl,), electrons per cell."""
     # sin(theta) / lambda squared, the argument of form factors and of thermal motion exp(-8 pi^2 U s^2).
     s2 = (q / (4 * np.pi)) ** 2
     total = np.zeros(len(hkl), dtype=np.complex128)

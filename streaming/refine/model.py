@@ -1,0 +1,98 @@
+"""The model of a profile: receives crystals, shapes and a grid, gives what the refinement holds still and what it moves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streaming.channels import background_functions
+from streaming.phases import two_theta_from_q
+from streaming.refine.crystal import N_AXES, intensity_per_mass
+from streaming.refine.tables import N_PARAMETERS, Grid, MovingPhase, PeakTables, make_tables
+
+Array = NDArray[np.float64]
+
+_ONE_WIDTH = (1.0, 1.25)
+_SEVERAL_WIDTHS = (0.7, 0.8, 0.9, 1.0, 1.12, 1.26, 1.42, 1.6, 1.85, 2.15, 2.5)
+"""Factors for which peaks are drawn where a width is refined: linear between two, 0.4 % of a peak's height at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProfileModel:
+    """What patterns are made of."""
+
+    grid: Grid
+    names: tuple[str, ...]
+    """All phases in the order in which they were given."""
+    phases: tuple[MovingPhase, ...]
+    """The same; those with nothing free are held still."""
+    static: Array
+    """Held phases, then background functions, shape (n_static, n_radial)."""
+    tables: PeakTables
+    """Of the moving phases."""
+    moving: tuple[MovingPhase, ...]
+    order: NDArray[np.intp] = field(repr=False)
+    """Place of each phase among the held ones followed by the moving ones, shape (n_phases,)."""
+
+    @property
+    def n_phases(self) -> int:
+        """All phases."""
+        return len(self.names)
+
+    @property
+    def n_fixed(self) -> int:
+        """Phases that are held still."""
+        return self.n_phases - len(self.moving)
+
+    @property
+    def n_static(self) -> int:
+        """Columns that do not move."""
+        return self.static.shape[0]
+
+    @property
+    def moving_names(self) -> list[str]:
+        """Names of the moving phases."""
+        return [phase.crystal.name for phase in self.moving]
+
+    def is_free(self) -> NDArray[np.bool_]:
+        """Which parameters of the moving phases are refined, shape (n_moving, 4)."""
+        return np.array([phase.is_free for phase in self.moving], np.bool_).reshape(-1, N_PARAMETERS)
+
+    def start(self) -> Array:
+        """Give the starting parameters, shape (n_moving, 4)."""
+        rows = [[*phase.crystal.lengths, phase.width] for phase in self.moving]
+        return np.array(rows, np.float64).reshape(-1, N_PARAMETERS)
+
+
+def make_model(phases: Sequence[MovingPhase], *, grid: Grid, n_background: int) -> ProfileModel:
+    """Make the model of some phases over cubic B-splines of equal knots."""
+    held = [k for k, phase in enumerate(phases) if not phase.is_free.any()]
+    moving = [k for k, phase in enumerate(phases) if phase.is_free.any()]
+    has_width = any(phases[k].is_free[N_AXES] for k in moving)
+    background = background_functions(grid.q, n_functions=n_background).T
+    templates = [draw_template(phases[k], grid) for k in held]
+    order = np.empty(len(phases), np.intp)
+    order[[*held, *moving]] = np.arange(len(phases))
+    movers = tuple(phases[k] for k in moving)
+    return ProfileModel(
+        grid=grid,
+        names=tuple(phase.crystal.name for phase in phases),
+        phases=tuple(phases),
+        static=np.ascontiguousarray(np.vstack([*templates, background])),
+        tables=make_tables(movers, grid, widths=_SEVERAL_WIDTHS if has_width else _ONE_WIDTH),
+        moving=movers,
+        order=order,
+    )
+
+
+def draw_template(phase: MovingPhase, grid: Grid) -> Array:
+    """Draw unit mass of a phase as it stands at its start, tails and all, shape (n_radial,)."""
+    two_theta = two_theta_from_q(grid.edges, wavelength_angstrom=grid.wavelength_angstrom)
+    intensity = intensity_per_mass(phase.crystal, phase.crystal.lengths, wavelength_angstrom=grid.wavelength_angstrom)
+    template = np.zeros(grid.n_radial)
+    for q, height in zip(phase.crystal.q(), intensity, strict=True):
+        centre = float(two_theta_from_q(np.array(q), wavelength_angstrom=grid.wavelength_angstrom))
+        below = phase.shape.below(np.rad2deg(two_theta - centre), float(np.rad2deg(centre)), width=phase.width)
+        template += height * np.diff(below) / np.diff(two_theta)
+    return template
