@@ -76,7 +76,11 @@ class SimplonDetector(Device):
         return self._work(lambda: self._command("trigger"), "trigger")
 
     def wait_for_images(self, n_images: int, *, timeout_s: float = 60.0) -> Status:
-        """Give a status that is done when the detector has sent at least this many images of the series."""
+        """Give a status that is done when the detector has sent at least this many images of the series.
+
+        It fails when no image has come for ``timeout_s``: one that is slow, as a simulated detector on a busy computer is, is
+        not broken while it sends.
+        """
         promise = Promise(self, timeout_s=timeout_s, late=lambda: self._complaint(n_images))
         self._waiting = [*(waiting for waiting in self._waiting if not waiting.is_settled), promise]
         threading.Thread(target=self._poll_images, args=(promise, n_images), daemon=True).start()
@@ -263,7 +267,9 @@ class SimplonDetector(Device):
             except (ServiceError, ValueError) as error:
                 promise.fail(error)
                 return
-            self._gone = max(self._gone, sent or 0)
+            if (sent or 0) > self._gone:
+                self._gone = sent or 0
+                promise.begin_anew()
             if (is_over and sent is None) or (sent is not None and sent >= n_images):
                 promise.keep()
             elif is_over:
@@ -273,6 +279,6 @@ class SimplonDetector(Device):
 
     def _complaint(self, n_images: int) -> str:
         return (
-            f"{self.name}: series {self.series.get()} has {self._gone} images, wanted {n_images}: "
+            f"{self.name}: series {self.series.get()} has {self._gone} images, wanted {n_images}, and no more come: "
             "do the gates reach the detector, was it disarmed, and does anything take its stream?"
         )

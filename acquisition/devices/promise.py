@@ -21,17 +21,25 @@ class Promise:
         Seconds until it fails by itself.
     late
         Gives the sentence of that failure: what was found, what was wanted.
+    make_timer
+        Calls back after so many seconds, once it is started and unless it is cancelled.
     """
 
-    def __init__(self, device: object, *, timeout_s: float, late: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        device: object,
+        *,
+        timeout_s: float,
+        late: Callable[[], str],
+        make_timer: Callable[[float, Callable[[], None]], threading.Timer] = threading.Timer,
+    ) -> None:
         self.status = Status(device)
-        self._late = late
+        self._make_timer = make_timer
+        self._late, self._timeout_s = late, timeout_s
         self._lock = threading.Lock()
         self._is_settled = False
         self._undo: list[Callable[[], None]] = []
-        self._timer = threading.Timer(timeout_s, self._expire)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = self._started_timer()
 
     @property
     def is_settled(self) -> bool:
@@ -48,6 +56,14 @@ class Promise:
         if self._settle():
             self.status.set_exception(error)
 
+    def begin_anew(self) -> None:
+        """Give it its whole time again: something of what was promised has come."""
+        with self._lock:
+            if self._is_settled:
+                return
+            self._timer.cancel()
+            self._timer = self._started_timer()
+
     def watch(self, signal: Signal, look: Callable[[Any], None]) -> None:
         """Call ``look`` with the signal's value now and at each change, from ophyd's monitor thread, until settled."""
         self._subscribe(signal, lambda value, **_: look(value), signal.SUB_VALUE)
@@ -60,6 +76,12 @@ class Promise:
                 self.fail(ServiceError(f"lost {signal.pvname} while waiting: is its Channel Access server alive?"))
 
         self._subscribe(signal, look, signal.SUB_META)
+
+    def _started_timer(self) -> threading.Timer:
+        timer = self._make_timer(self._timeout_s, self._expire)
+        timer.daemon = True
+        timer.start()
+        return timer
 
     def _subscribe(self, signal: Signal, callback: Callable[..., None], event: str) -> None:
         number = signal.subscribe(callback, event_type=event, run=True)

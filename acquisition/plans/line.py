@@ -6,7 +6,7 @@ wait that a pause cut short returns as if all were done. A line that did not giv
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +39,10 @@ SILENT_S = 5.0
 """A cycler that has said nothing for so long is not waited for."""
 
 IMAGES_S = 10.0
-"""How long after the last gate the detector may take to send its last image."""
+"""How long after the last gate, and after each image since, the detector may take to send another."""
+
+LATE_S = 3.0
+"""Images that come so long after the last gate are worth a word: a detector sends at once, a simulated one as it can."""
 
 
 INTERRUPTED = "the scan was paused or suspended"
@@ -79,7 +82,7 @@ class SentImages:
         self._detector = detector
 
     def set(self, n_images: int) -> Any:
-        """Give a status that is done when they are sent, and fails when they are not in time."""
+        """Give a status that is done when they are sent, and fails when no more come."""
         return self._detector.wait_for_images(n_images, timeout_s=IMAGES_S)
 
 
@@ -100,6 +103,8 @@ class Flyer:
     """Whether lines fly with the shutter open; closed for dark frames."""
     statuses: list[Any]
     """Statuses of the running attempt: whoever gives it up waits until they have settled."""
+    late_told: list[float] = field(default_factory=list)
+    """How late images were, s, once that has been said: once in a run is enough."""
     clock: Callable[[], float] = time.time
 
     def arm(self, *, n_lines: int) -> Generator[Msg, Any, Stretch]:
@@ -196,13 +201,27 @@ class Flyer:
             raise LineFailedError(f"the trigger box gave {n_gates} gates, wanted {self.layout.flight.n_points}")
 
     def _await_images(self, stretch: Stretch) -> Plan:
-        wanted = stretch.next_image_id + self.layout.flight.n_points
+        n_points = self.layout.flight.n_points
+        wanted = stretch.next_image_id + n_points
+        asked_s = self.clock()
         yield from self._started(bps.abs_set(self.images, wanted, group="images"))
-        yield from bps.wait(group="images", timeout=IMAGES_S + ANSWER_S)
+        yield from bps.wait(group="images", timeout=n_points * IMAGES_S + ANSWER_S)
         self._check(stretch)
+        self._tell_if_late(self.clock() - asked_s)
         sent = self.devices.detector.images_sent()
         if sent is not None and sent != wanted:
             raise LineFailedError(f"the detector sent {sent} images for {wanted} gates of series {stretch.series}")
+
+    def _tell_if_late(self, late_s: float) -> None:
+        if late_s < LATE_S or self.late_told:
+            return
+        self.late_told.append(late_s)
+        self.announcer.notice(
+            "warning",
+            f"the detector's last images came {late_s:.0f} s after the last gate: it, or who takes its stream, is slower than "
+            f"the scan's {1 / self.layout.flight.period_s:.0f} frames/s, and every line waits for it. A simulated detector "
+            "needs more of the processor than it gets: close other programs, or lengthen scan.exposure_s",
+        )
 
     def _tell(self, line: Line, stretch: Stretch, *, start_s: float, end_s: float) -> Generator[Msg, Any, LineKey]:
         """Document the line, and announce that it has flown."""

@@ -179,11 +179,23 @@ def _write_lines(group: Any, truth: Truth, state_times_s: Sequence[float]) -> No
         group[f"cell/{name}"] = np.array([cell[name] for cell in cells])
 
 
-def middle_state(path: Path) -> int:
-    """Give the number of the state that the middle line of a run met; 0 where no line was flown."""
+def state_at(path: Path, time_s: float) -> tuple[int, dict[str, float]]:
+    """Give the number of the state that the line flown at a time, Unix epoch, met, and the cell's state in that line.
+
+    Between lines it is the one before; before the first, and where no line was flown, state 0.
+
+    Raises
+    ------
+    DataError
+        If it is not a truth file.
+    """
     try:
         with h5py.File(path, "r") as file:
-            states = file["lines/state"][()] if "lines/state" in file else np.zeros(0, dtype=np.int64)
-    except OSError as wrong:
+            lines = file["lines"]
+            line = int(np.searchsorted(lines["start_s"][()], time_s, side="right")) - 1
+            if line < 0:
+                return 0, {}
+            cell = lines["cell"] if "cell" in lines else {}
+            return int(lines["state"][line]), {name: float(cell[name][line]) for name in cell}
+    except (OSError, KeyError) as wrong:
         raise DataError(f"{path} is not a truth file: {wrong}") from wrong
-    return int(states[len(states) // 2]) if len(states) else 0

@@ -1,6 +1,5 @@
 """``operando demo``: the whole loop on a simulated beamline."""
 
-import json
 import shutil
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 from operando.cli.beamtime import Beamtime, scan_roles
 from operando.cli.ports import on_free_ports
 from operando.cli.run import conduct, stop_on_signals
-from operando.cli.summary import summary_since
+from operando.cli.summary import add_truth, summary_since
 from operando.errors import ServiceError, StoppedError
 from operando.profile import Profile, read_profile
 
@@ -53,18 +52,8 @@ def demo(
     if last is None:
         raise StoppedError(f"the demo was stopped; what it measured is in {out}")
     typer.echo(f"{last.lines_done} lines in {time.monotonic() - started:.0f} s: see {out}/scan.nxs and {out}/summary.json")
-    typer.echo(_verdict(out / "summary.json"))
-
-
-def _verdict(summary_file: Path) -> str:
-    """Tell in one sentence how far the lithium is from the truth."""
-    score = json.loads(summary_file.read_text(encoding="utf-8")).get("truth", {}).get("x_lithium")
-    if score is None:
-        return "this sample has no lithium to compare with"
-    return (
-        f"x in LixC6 against the simulated truth: RMS {score['rms']:.3f}, bias {score['bias']:+.3f}, "
-        f"{100 * score['coverage_68']:.0f} % of {score['n_voxels']} voxels within one sigma (68 % wanted)"
-    )
+    for sentence in add_truth(out) or ["this sample has no truth to compare with"]:
+        typer.echo(sentence)
 
 
 def _with_sample(profile: Profile, sample: str | None) -> Profile:

@@ -13,7 +13,7 @@ import typer
 
 from operando.cli.beamtime import VIEW, Beamtime, Window, follow_run, has_screen, scan_roles, start_processes
 from operando.cli.progress import RunProgress
-from operando.cli.summary import Finish, summary_since
+from operando.cli.summary import Finish, add_truth, summary_since
 from operando.errors import ProfileError, ServiceError, StoppedError
 from operando.messages import ScanProgress
 from operando.profile import Profile, read_profile
@@ -55,6 +55,8 @@ def run(
     last = conduct(beamtime, headless=headless, stop=stop_on_signals(), roles=scan_roles(read), finish=finish)
     if last is None:
         raise StoppedError(f"the run was stopped; what it measured is in {out}")
+    for sentence in add_truth(out):
+        typer.echo(sentence)
 
 
 def with_plan(profile: Profile, plan: str, settings: Sequence[str]) -> Profile:

@@ -1,26 +1,22 @@
 """``operando score``: how far the maps of a run are from what the simulated sample really was."""
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import h5py
 import numpy as np
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from operando.cli.against_truth import read_maps, scores, state_of_run
 from operando.errors import DataError
 
 if TYPE_CHECKING:
     from acquisition.twin.score import AnalysedMap
     from acquisition.twin.slice import Slice
-
-_LATTICE = re.compile(r"^(?:lattice_)?([ac])_(\w+)$")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,15 +29,15 @@ def score(
     truth: Annotated[Path, typer.Argument(help="The truth.h5 of its simulated sample.")],
     plots: Annotated[Path | None, typer.Option(help="Folder for pictures: truth, map, difference.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores here.")] = None,
-    state: Annotated[int | None, typer.Option(help="State of a sample that changed; default: that of the middle line.")] = None,
+    state: Annotated[int | None, typer.Option(help="State of a changing sample; default: that of the run's middle.")] = None,
 ) -> None:
     """Compare the maps of RESULT with TRUTH: bias, RMS, coverage of intervals, recall and precision."""
-    from acquisition.twin.truth import middle_state, read_slice
+    from acquisition.twin.truth import read_slice
 
-    chosen = middle_state(truth) if state is None else state
+    chosen = state_of_run(result, truth)[0] if state is None else state
     sample = read_slice(truth, state=chosen)
-    maps = _read_maps(result)
-    rows = _scores(maps, sample, truth, chosen)
+    maps = read_maps(result)
+    rows = scores(maps, sample, truth, chosen)
     if not rows:
         raise DataError(f"{result} holds no map that {truth} has the truth of: was it analysed to the end?")
     if json_file is not None:
@@ -51,60 +47,6 @@ def score(
     if plots is not None:
         _draw(maps, sample, plots)
     Console().print(_table(rows))
-
-
-def _read_maps(path: Path) -> dict[str, "AnalysedMap"]:
-    """Read every map of a result: x, weight fractions (0 to 1), lattice parameters, and amounts as ``amount_NAME``."""
-    try:
-        with h5py.File(path, "r") as file:
-            entry = file["entry"]
-            groups = {name: group for name, group in entry.items() if isinstance(group, h5py.Group) and "value" in group}
-            maps = {name: _map(group, percent=name.startswith("wt_")) for name, group in groups.items() if "x" in group}
-            if "amounts" in entry:
-                group = entry["amounts"]
-                names = [name.decode() for name in group["phase_name"][()]]
-                for k, name in enumerate(names):
-                    maps[f"amount_{name}"] = _analysed(group, group["amounts"][k], group["amounts_errors"][k])
-    except (OSError, KeyError) as wrong:
-        raise DataError(f"{path} is not the archive of a run: {wrong}; give its scan.nxs") from wrong
-    return maps
-
-
-def _map(group: Any, *, percent: bool) -> "AnalysedMap":
-    scale = 0.01 if percent else 1.0
-    sigma = group["value_errors"][()] * scale if "value_errors" in group else None
-    return _analysed(group, group["value"][()] * scale, sigma)
-
-
-def _analysed(group: Any, value: Any, sigma: Any) -> "AnalysedMap":
-    from acquisition.twin.score import AnalysedMap
-
-    x, y = group["x"][()], group["y"][()]
-    reason = group["reason"][()] if "reason" in group else np.zeros(value.shape, dtype=np.uint8)
-    return AnalysedMap(
-        value=value, sigma=sigma, reason=reason, pixel_mm=float(x[1] - x[0]), x_first_mm=float(x[0]), y_first_mm=float(y[0])
-    )
-
-
-def _scores(maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, state: int) -> dict[str, dict[str, Any]]:
-    from acquisition.twin.score import detect, score_amounts, score_lattice, score_lithium, score_weight_fractions
-    from acquisition.twin.truth import read_lattices
-
-    rows = {}
-    if "x_lithium" in maps and np.isfinite(sample.lithium_x).any():
-        rows["x_lithium"] = asdict(score_lithium(maps["x_lithium"], sample))
-    fractions = {name.removeprefix("wt_"): one for name, one in maps.items() if name.startswith("wt_")}
-    rows |= {f"wt_{name}": asdict(one) for name, one in score_weight_fractions(fractions, sample).items()}
-    amounts = {name.removeprefix("amount_"): one for name, one in maps.items() if name.startswith("amount_")}
-    scores, scale = score_amounts(amounts, sample)
-    for name, compared in scores.items():
-        rows[f"amount_{name}"] = asdict(compared) | asdict(detect(amounts[name], sample, name, scale=scale))
-    for name, one in maps.items():
-        found = _LATTICE.match(name)
-        if found and found[2] in sample.materials:
-            lattice = read_lattices(truth, state=state)["/".join(found.groups())]
-            rows[name] = asdict(score_lattice(one, lattice, sample, found[2]))
-    return rows
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:

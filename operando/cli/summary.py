@@ -1,11 +1,11 @@
-"""What a run came to, in one small JSON file: frames counted at both ends, and the errors against a simulated sample's truth.
+"""What a beamtime came to, in one small JSON file: frames counted at both ends, and the errors against a simulated truth.
 
 Frames sent are counted by the detector process; frames received are read back from the archive. Neither number knows the other.
 """
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 
 from operando.bus import FeedClient
+from operando.cli.against_truth import runs_against_truth, verdict
 from operando.cli.beamtime import Beamtime
 from operando.messages import ScanProgress, StreamStatus
 from operando.profile import Profile
@@ -21,7 +22,6 @@ from operando.profile import Profile
 Finish = Callable[[Beamtime, ScanProgress], None]
 
 _FEED_TIMEOUT_S = 5.0
-_LITHIUM = "x_lithium"
 
 
 def summary_since(started_s: float) -> Finish:
@@ -33,15 +33,13 @@ def summary_since(started_s: float) -> Finish:
             "profile": beamtime.profile.name,
             "wall_s": round(time.monotonic() - started_s, 2),
             "frames_sent": _frames_sent(beamtime.profile),
-            **frames_in_archive(beamtime.out, last.run),
+            **frames_in_archive(beamtime.out),
             **_frames_on_the_way(beamtime.profile),
             "lines": last.lines_done,
             "attempts": last.attempts,
             **_maps_in_archive(beamtime.out / "scan.nxs"),
         }
-        if (beamtime.out / "truth.h5").is_file():
-            summary["truth"] = _errors_against_truth(beamtime.out)
-        (beamtime.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        _write(summary, beamtime.out)
 
     return finish
 
@@ -55,12 +53,12 @@ def _frames_sent(profile: Profile) -> int | None:
         return None
 
 
-def frames_in_archive(out: Path, run: str) -> dict[str, Any]:
-    """Count what the line files of all attempts hold, aborted ones too: they were received as well."""
+def frames_in_archive(out: Path) -> dict[str, Any]:
+    """Count what the line files of all runs and attempts hold, aborted ones too: they were received as well."""
     n_received = 0
     missing: list[tuple[int, int]] = []
     start_s, end_s = np.inf, -np.inf
-    for path in sorted((out / "lines" / run).rglob("*.h5")):
+    for path in sorted((out / "lines").rglob("*.h5")):
         with h5py.File(path, "r") as file:
             entry = file["entry"]
             is_received = entry["patterns/is_received"][()].astype(bool)
@@ -94,47 +92,20 @@ def _maps_in_archive(path: Path) -> dict[str, Any]:
     return {"maps": len(names), "map_names": names}
 
 
-def _errors_against_truth(out: Path) -> dict[str, Any]:
-    from acquisition.twin.score import score_amounts, score_lithium, score_weight_fractions
-    from acquisition.twin.truth import read_slice
+def add_truth(out: Path) -> list[str]:
+    """Add to ``summary.json`` how far each run is from the simulated sample's truth, and tell it in a sentence for each.
 
-    truth = read_slice(out / "truth.h5")
-    with h5py.File(out / "scan.nxs", "r") as file:
-        entry = file["entry"]
-        lithium = _analysed(entry[_LITHIUM], entry[_LITHIUM]["value"][()], entry[_LITHIUM]["value_errors"][()])
-        fractions = {
-            name.removeprefix("wt_"): _analysed(
-                entry[name], entry[name]["value"][()] / 100, entry[name]["value_errors"][()] / 100
-            )
-            for name in entry
-            if name.startswith("wt_")
-        }
-        amounts = _amounts(entry["amounts"])
-    scores, scale = score_amounts(amounts, truth)
-    return {
-        "sample": truth.name,
-        "x_lithium": _rounded(score_lithium(lithium, truth)),
-        "weight_fraction": {name: _rounded(score) for name, score in score_weight_fractions(fractions, truth).items()},
-        "amount_g_cm3": {name: _rounded(score) for name, score in scores.items()},
-        "amount_scale": scale,
-    }
+    For when the processes have ended: only then does the truth file know all lines. The last run stands under ``truth``, all
+    of them under ``runs``.
+    """
+    if not (out / "truth.h5").is_file():
+        return []
+    runs = runs_against_truth(out)
+    if runs:
+        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        _write(summary | {"truth": runs[-1], "runs": runs}, out)
+    return [verdict(run) for run in runs]
 
 
-def _amounts(group: Any) -> dict[str, Any]:
-    names = [name.decode() for name in group["phase_name"][()]]
-    return {name: _analysed(group, group["amounts"][k], group["amounts_errors"][k]) for k, name in enumerate(names)}
-
-
-def _analysed(group: Any, value: Any, sigma: Any) -> Any:
-    from acquisition.twin.score import AnalysedMap
-
-    x, y = group["x"][()], group["y"][()]
-    reason = group["reason"][()] if "reason" in group else np.zeros(value.shape, dtype=np.uint8)
-    return AnalysedMap(
-        value=value, sigma=sigma, reason=reason, pixel_mm=float(x[1] - x[0]), x_first_mm=float(x[0]), y_first_mm=float(y[0])
-    )
-
-
-def _rounded(score: Any) -> dict[str, float | int | None]:
-    names = ("rms", "bias", "coverage_68", "n_voxels", "n_missing")
-    return {name: round(value, 5) if isinstance(value := getattr(score, name), float) else value for name in names}
+def _write(summary: Mapping[str, Any], out: Path) -> None:
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

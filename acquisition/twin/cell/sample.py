@@ -102,7 +102,7 @@ class CellSample:
         }
         state = {name: float(np.interp(recorded_s, history.time_s, column)) for name, column in columns.items()}
         mean_x = float(history.x_at(recorded_s).mean()) if history.x.size else float("nan")
-        return {**state, "mean_x": mean_x, "mean_y": float(history.y_at(recorded_s).mean())}
+        return {**state, "mean_x": mean_x, "mean_y": float(history.y_at(recorded_s).mean()), "recorded_s": recorded_s}
 
     def piece_at(self, recorded_s: float) -> int:
         """Give the number of the piece at a time since the history began."""

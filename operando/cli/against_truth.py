@@ -1,0 +1,159 @@
+"""The maps of a run beside what its simulated sample really was: for ``operando score``, and for the summary of a demo.
+
+A sample that works changes while it is scanned: a run is compared with the state that its middle met.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from operando.errors import DataError
+
+if TYPE_CHECKING:
+    from acquisition.twin.score import AnalysedMap
+    from acquisition.twin.slice import Slice
+
+_LATTICE = re.compile(r"^(?:lattice_)?([ac])_(\w+)$")
+
+
+def read_maps(path: Path) -> dict[str, "AnalysedMap"]:
+    """Read every map of a result: x, weight fractions (0 to 1), lattice parameters, and amounts as ``amount_NAME``.
+
+    Raises
+    ------
+    DataError
+        If it is not the archive of a run.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            entry = file["entry"]
+            groups = {name: group for name, group in entry.items() if isinstance(group, h5py.Group) and "value" in group}
+            maps = {name: _map(group, percent=name.startswith("wt_")) for name, group in groups.items() if "x" in group}
+            if "amounts" in entry:
+                group = entry["amounts"]
+                names = [name.decode() for name in group["phase_name"][()]]
+                for k, name in enumerate(names):
+                    maps[f"amount_{name}"] = _analysed(group, group["amounts"][k], group["amounts_errors"][k])
+    except (OSError, KeyError) as wrong:
+        raise DataError(f"{path} is not the archive of a run: {wrong}; give its scan.nxs") from wrong
+    return maps
+
+
+def scores(maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, state: int) -> dict[str, dict[str, Any]]:
+    """Give the score of every map that the truth knows, by the map's name."""
+    from acquisition.twin.score import detect, score_amounts, score_lattice, score_lithium, score_weight_fractions
+    from acquisition.twin.truth import read_lattices
+
+    rows = {}
+    if "x_lithium" in maps and np.isfinite(sample.lithium_x).any():
+        rows["x_lithium"] = asdict(score_lithium(maps["x_lithium"], sample))
+    fractions = {name.removeprefix("wt_"): one for name, one in maps.items() if name.startswith("wt_")}
+    rows |= {f"wt_{name}": asdict(one) for name, one in score_weight_fractions(fractions, sample).items()}
+    amounts = {name.removeprefix("amount_"): one for name, one in maps.items() if name.startswith("amount_")}
+    compared, scale = score_amounts(amounts, sample)
+    for name, score in compared.items():
+        rows[f"amount_{name}"] = asdict(score) | asdict(detect(amounts[name], sample, name, scale=scale))
+    lattices = read_lattices(truth, state=state)
+    for name, one in maps.items():
+        found = _LATTICE.match(name)
+        if found and "/".join(found.groups()) in lattices:
+            rows[name] = asdict(score_lattice(one, lattices["/".join(found.groups())], sample, found[2]))
+    return rows
+
+
+def runs_against_truth(out: Path) -> list[dict[str, Any]]:
+    """Compare every run of a folder with the state of the sample that its middle met, in the order of the runs.
+
+    Raises
+    ------
+    DataError
+        If an archive or the truth cannot be read.
+    """
+    from acquisition.twin.truth import read_slice
+
+    truth = out / "truth.h5"
+    compared = []
+    for path in sorted(out.glob("scan*.nxs"), key=lambda path: _middle_s(path) or 0.0):
+        state, cell = state_of_run(path, truth)
+        sample = read_slice(truth, state=state)
+        rows = scores(read_maps(path), sample, truth, state)
+        compared.append(
+            {
+                "archive": path.name,
+                "sample": sample.name,
+                "state": state,
+                "cell": _rounded(cell),
+                "maps": {name: _rounded(row) for name, row in rows.items()},
+            }
+        )
+    return compared
+
+
+def state_of_run(result: Path, truth: Path) -> tuple[int, dict[str, float]]:
+    """Give the number of the sample's state that the middle of a run met, and the cell's state then.
+
+    Raises
+    ------
+    DataError
+        If one of the files is not what it should be.
+    """
+    from acquisition.twin.truth import state_at
+
+    middle_s = _middle_s(result)
+    return (0, {}) if middle_s is None else state_at(truth, middle_s)
+
+
+def verdict(run: Mapping[str, Any]) -> str:
+    """Tell in one sentence how far a run of :func:`runs_against_truth` is from the truth."""
+    rows = run["maps"]
+    if lithium := rows.get("x_lithium"):
+        sure = lithium["coverage_68"]
+        covered = "" if sure is None else f", {100 * sure:.0f} % of {lithium['n_voxels']} voxels within one sigma (68 % wanted)"
+        return f"x in LixC6 against the simulated truth: RMS {lithium['rms']:.3f}, bias {lithium['bias']:+.3f}{covered}"
+    parts = [
+        f"{name.removeprefix('amount_')} recall {row['recall']:.2f}, precision {row['precision']:.2f}"
+        for name, row in rows.items()
+        if name.startswith("amount_") and row["recall"] is not None and row["precision"] is not None
+    ]
+    return (
+        f"amounts against the simulated truth: {'; '.join(parts)}" if parts else "this run has no map to compare with the truth"
+    )
+
+
+def _middle_s(path: Path) -> float | None:
+    """Give the middle of a run, Unix epoch; None for an archive that does not tell its lines."""
+    try:
+        with h5py.File(path, "r") as file:
+            lines = file["entry"].get("lines")
+            return None if lines is None else 0.5 * float(np.min(lines["start"][()]) + np.max(lines["end"][()]))
+    except (OSError, KeyError, ValueError) as wrong:
+        raise DataError(f"{path} is not the archive of a run: {wrong}; give its scan.nxs") from wrong
+
+
+def _map(group: Any, *, percent: bool) -> "AnalysedMap":
+    scale = 0.01 if percent else 1.0
+    sigma = group["value_errors"][()] * scale if "value_errors" in group else None
+    return _analysed(group, group["value"][()] * scale, sigma)
+
+
+def _analysed(group: Any, value: Any, sigma: Any) -> "AnalysedMap":
+    from acquisition.twin.score import AnalysedMap
+
+    x, y = group["x"][()], group["y"][()]
+    reason = group["reason"][()] if "reason" in group else np.zeros(value.shape, dtype=np.uint8)
+    return AnalysedMap(
+        value=value, sigma=sigma, reason=reason, pixel_mm=float(x[1] - x[0]), x_first_mm=float(x[0]), y_first_mm=float(y[0])
+    )
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give numbers as JSON can hold them: no NaN."""
+    return {
+        name: (None if np.isnan(value) else float(f"{value:.5g}")) if isinstance(value, float) else value
+        for name, value in row.items()
+    }

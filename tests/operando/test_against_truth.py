@@ -1,0 +1,84 @@
+"""Runs beside the truth: each with the state that its middle met, with or without lithium."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from acquisition.twin.slice import Slice
+from acquisition.twin.truth import FlownLine, Truth, write_truth
+from operando.cli.against_truth import runs_against_truth, verdict
+
+N, PIXEL_MM = 20, 0.1
+
+
+class Melting:
+    """A copper block of which half is gone from time 100 on."""
+
+    def __init__(self) -> None:
+        density = np.zeros((N, N, 1), dtype=np.float32)
+        density[5:15, 5:15] = 8.0
+        half = density.copy()
+        half[:, 10:] = 0.0
+        self.whole, self.half = (
+            Slice(name="block", materials=("cu",), density_g_cm3=part, voxel_mm=PIXEL_MM) for part in (density, half)
+        )
+
+    def slice_at(self, time_s: float) -> Slice:
+        return self.whole if time_s < 100 else self.half
+
+    def cell_at(self, time_s: float) -> dict[str, float]:
+        return {"voltage_v": 4.0 if time_s < 100 else 3.0}
+
+
+def write_archive(path: Path, sample: Slice, *, start_s: float) -> None:
+    """Write what an analysis would that finds this sample in a run of 50 s."""
+    axis = sample.axis_mm
+    with h5py.File(path, "w") as file:
+        amounts = file.create_group("entry/amounts")
+        amounts["amounts"] = np.moveaxis(sample.density_g_cm3, -1, 0) / 3
+        amounts["amounts_errors"] = np.full((1, N, N), 0.01)
+        amounts["phase_name"] = [b"cu"]
+        amounts["x"], amounts["y"] = axis, axis
+        lines = file.create_group("entry/lines")
+        lines["start"], lines["end"] = [start_s, start_s + 40], [start_s + 10, start_s + 50]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    history = Melting()
+    flown = [FlownLine(angle_deg=0.0, start_s=at, end_s=at + 8, n_pulses=3) for at in (0.0, 40.0, 200.0, 240.0)]
+    truth = Truth(history=history, seed=1, wavelength_angstrom=0.12, follows_lithium=False, lines=flown)
+    write_truth(truth, tmp_path / "truth.h5")
+    write_archive(tmp_path / "scan-first.nxs", history.whole, start_s=0.0)
+    write_archive(tmp_path / "scan.nxs", history.half, start_s=200.0)
+    return tmp_path
+
+
+def test_each_run_is_compared_with_the_state_that_it_met(folder: Path) -> None:
+    runs = runs_against_truth(folder)
+
+    assert [(run["archive"], run["state"], run["cell"]["voltage_v"]) for run in runs] == [
+        ("scan-first.nxs", 0, 4.0),
+        ("scan.nxs", 1, 3.0),
+    ]
+    for run in runs:
+        assert run["maps"]["amount_cu"]["rms"] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_run_beside_the_state_of_another_time_is_wrong(folder: Path) -> None:
+    write_archive(folder / "scan.nxs", Melting().half, start_s=0.0)
+    (folder / "scan-first.nxs").unlink()
+    [run] = runs_against_truth(folder)
+
+    assert run["maps"]["amount_cu"]["precision"] == 1
+    assert run["maps"]["amount_cu"]["recall"] == 0.5
+
+
+def test_a_sample_without_lithium_has_a_verdict_on_its_amounts(folder: Path) -> None:
+    assert "cu recall 1.00, precision 1.00" in verdict(runs_against_truth(folder)[0])
+
+
+def test_a_run_without_maps_says_so() -> None:
+    assert "no map" in verdict({"maps": {}})
