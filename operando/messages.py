@@ -209,7 +209,7 @@ class FramePreview(Message):
 
 
 class FrameGeometry(Message):
-    """Where the pixels of frame previews are; no process publishes it yet.
+    """Where the pixels of frame previews are.
 
     Array ``q``: (rows, columns) of a preview, float32, 1/angstrom.
     """
@@ -221,7 +221,7 @@ class FrameGeometry(Message):
 
 
 class CakePreview(Message):
-    """A detector frame over azimuth and q; no process publishes it yet.
+    """A detector frame over azimuth and q, at most once a second.
 
     Array ``cake``: (azimuth, q), float32, photons per pixel; NaN where no pixel is.
     """
@@ -231,7 +231,7 @@ class CakePreview(Message):
     series: Count
     image_id: Count
     eta_first_deg: Finite
-    """Centre of the first bin of azimuth, counted from the detector's rows towards its columns."""
+    """Centre of the first bin of azimuth around the beam: 0 where the column number grows, 90 where the row number grows."""
     eta_step_deg: Annotated[float, Field(gt=0)]
     q_first: Finite
     """Centre of the first bin, 1/angstrom."""

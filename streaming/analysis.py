@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from operando.bus import AnswerServer, FeedClient, FeedServer, MemoryStore, Store
 from operando.errors import DataError
 from operando.messages import (
+    CakePreview,
     CellReading,
+    FrameGeometry,
     FramePreview,
     LineAborted,
     LineFlown,
@@ -49,7 +51,7 @@ ARCHIVE_RETRY_S = 5.0
 _POLL_S = 0.02
 _MANY_ENTRIES = 1000
 """Entries at once that are the middle of a long journal, not its end."""
-_KEYS = {StreamStatus: "status", FramePreview: "frame"}
+_KEYS = {StreamStatus: "status", FramePreview: "frame", FrameGeometry: "geometry", CakePreview: "cake"}
 
 
 def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
@@ -167,7 +169,7 @@ class Analysis:
                     self._store.append(message)
             case Notice():
                 self._store.append(message)
-            case StreamStatus() | FramePreview():
+            case StreamStatus() | FramePreview() | FrameGeometry() | CakePreview():
                 self._store.append(message, key=_KEYS[type(message)], arrays=arrays)
 
     @property

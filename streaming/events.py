@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operando.messages import FramePreview, Message
+from operando.messages import CakePreview, FramePreview, Message
 from streaming.account import SeriesKey
 from streaming.measured import Measured
 
@@ -45,10 +45,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Previewed:
-    """A small picture of a recent image."""
+    """A small picture of a recent image: binned, or over azimuth and q."""
 
-    message: FramePreview
-    image: NDArray[np.uint32]
+    message: FramePreview | CakePreview
+    image: NDArray[np.uint32] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

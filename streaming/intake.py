@@ -5,9 +5,9 @@ Decoding and integrating are slow and happen in any order, in several threads.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
@@ -18,10 +18,9 @@ from streaming.account import FrameKey, SeriesKey
 from streaming.arrival import Arrival, Received, Told
 from streaming.bslz4 import array_from_channel
 from streaming.detector_message import Channel, DetectorMessage, Image, SeriesEnd, SeriesStart
-from streaming.events import Ended, Event, Rejected, RejectedError, Started, Unstarted
+from streaming.events import Ended, Event, Previewed, Rejected, RejectedError, Started, Unstarted
 from streaming.expected import ExpectedDetector
 from streaming.measured import FrameIntegrator, Measured
-from streaming.preview import Previewer
 from streaming.series_book import SeriesBook
 from streaming.simplon_v1 import message_from_parts
 from streaming.simplon_v2 import message_from_cbor
@@ -45,6 +44,14 @@ class SeriesIntegrator:
 
 IntegratorOfMask = Callable[[NDArray[np.bool_] | None], SeriesIntegrator]
 """Gives the integrator for the detector's own mask, shape (rows, columns), true where masked; None where START brings none."""
+
+
+class Previewer(Protocol):
+    """Makes a small picture of an image when one is due."""
+
+    def preview(self, frame: NDArray[Any], measured: Measured) -> Previewed | None:
+        """Give one, or None if it is too early; called from several threads, and what it raises costs no pattern."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +82,8 @@ class Intake:
         Makes the integrator for a series.
     limit_bytes
         Larger messages are rejected unread.
-    previewer
-        Makes a small picture now and then.
+    previewers
+        Make small pictures now and then.
     """
 
     def __init__(
@@ -85,12 +92,12 @@ class Intake:
         integrator_of_mask: IntegratorOfMask,
         *,
         limit_bytes: int,
-        previewer: Previewer | None = None,
+        previewers: Sequence[Previewer] = (),
     ) -> None:
         self._expected = expected
         self._integrator_of_mask = integrator_of_mask
         self._limit_bytes = limit_bytes
-        self._previewer = previewer
+        self._previewers = tuple(previewers)
         self._book = SeriesBook()
         self._series: dict[SeriesKey, _Series] = {}
         self._reported: set[str] = set()
@@ -127,14 +134,16 @@ class Intake:
         return [measured, *self._preview(frame, measured)]
 
     def _preview(self, frame: NDArray[Any], measured: Measured) -> list[Event]:
-        """Make a small picture if one is due; an error in that must not cost the pattern."""
-        if self._previewer is None:
-            return []
-        try:
-            previewed = self._previewer.preview(frame, measured)
-        except Exception as wrong:
-            return [self._internal(wrong)]
-        return [] if previewed is None else [previewed]
+        """Make the small pictures that are due; an error in one must not cost the pattern."""
+        events: list[Event] = []
+        for previewer in self._previewers:
+            try:
+                previewed = previewer.preview(frame, measured)
+            except Exception as wrong:
+                events.append(self._internal(wrong))
+            else:
+                events += [] if previewed is None else [previewed]
+        return events
 
     def _read(self, received: Arrival) -> tuple[list[Event], Job | None]:
         if isinstance(received, Received) and received.n_bytes > self._limit_bytes:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from operando.bus import FeedClient, FeedServer, MemoryStore
 from operando.profile import Profile
 from streaming.arrival import Arrival
+from streaming.cake import Caker, cake_grid_of, preview_geometry
 from streaming.collect import Collector
 from streaming.events import Event, Heard, JournalBeganAnew
 from streaming.expected import ExpectedDetector
@@ -63,8 +64,16 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     base = make_integrator(profile)
     warm(base)
     store = MemoryStore()
+    geometry, arrays = preview_geometry(base.geometry, binning=PREVIEW_BINNING, time_s=time.time())
+    store.append(geometry, key="geometry", arrays=arrays)
     with FeedServer(store, profile.addresses.reduction):
         Reduction(profile, base, out=out, store=store).run(ready=ready, stop=stop)
+
+
+def make_caker(profile: Profile, base: Integrator) -> Caker:
+    """Give the maker of cakes for the geometry of an integrator."""
+    grid = cake_grid_of(profile, base.geometry)
+    return Caker(grid, saturation_counts=profile.detector.saturation_counts, clock=time.monotonic)
 
 
 def warm(integrator: Integrator) -> None:
@@ -97,7 +106,10 @@ class Reduction:
             expected_detector(profile, base),
             Masked(profile, base),
             limit_bytes=self._limit_bytes,
-            previewer=Previewer(binning=PREVIEW_BINNING, interval_s=PREVIEW_INTERVAL_S, clock=time.monotonic),
+            previewers=(
+                Previewer(binning=PREVIEW_BINNING, interval_s=PREVIEW_INTERVAL_S, clock=time.monotonic),
+                make_caker(profile, base),
+            ),
         )
         self._collector = Collector(
             q=base.q,

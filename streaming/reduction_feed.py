@@ -8,7 +8,7 @@ from typing import Literal
 import structlog
 
 from operando.bus import Store
-from operando.messages import LineWritten, Notice, StreamStatus
+from operando.messages import CakePreview, LineWritten, Notice, StreamStatus
 from operando.scan import LineKey
 from streaming.events import Previewed
 
@@ -69,8 +69,9 @@ class ReductionFeed:
         self._store.append(status, key="status")
 
     def preview(self, previewed: Previewed) -> None:
-        """Show an image; replaces the one before."""
-        self._store.append(previewed.message, key="frame", arrays={"image": previewed.image})
+        """Show an image; replaces the one before of its kind."""
+        key, array = ("cake", "cake") if isinstance(previewed.message, CakePreview) else ("frame", "image")
+        self._store.append(previewed.message, key=key, arrays={array: previewed.image})
 
     def say(self, level: Level, text: str, *, about: str | None = None) -> None:
         """Say a sentence, unless something about the same thing was said within the last minute."""

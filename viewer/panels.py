@@ -1,4 +1,4 @@
-"""The panels beside the maps: the sinogram, the newest frame, the mean pattern with its fit. Each draws one topic."""
+"""The panels beside the maps: the sinogram, and the mean pattern with its fit. Each draws one topic."""
 
 from html import escape
 from typing import Protocol
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from operando.messages import PatternPublished
 from viewer.colormaps import coloured
-from viewer.pictures import even_sinogram, log_counts, robust_range
+from viewer.pictures import even_sinogram, robust_range
 from viewer.session import Session, Shown, Topic
 from viewer.style import FAINT, INK, RED, SERIES, dress, font, make_plots
 from viewer.words import centre_words
@@ -33,7 +33,9 @@ class Panel(Protocol):
         ...
 
 
-class _PlotPanel(QWidget):
+class PlotPanel(QWidget):
+    """A white widget for plots under each other."""
+
     def __init__(self) -> None:
         super().__init__()
         self._plots = make_plots()
@@ -45,7 +47,7 @@ class _PlotPanel(QWidget):
         return dress(self._plots.addPlot(row=row, col=0), left=left, bottom=bottom, grid=grid)
 
 
-class _ImagePanel(_PlotPanel):
+class ImagePanel(PlotPanel):
     """One image with a title."""
 
     def __init__(self, *, left: str = "", bottom: str = "") -> None:
@@ -54,11 +56,13 @@ class _ImagePanel(_PlotPanel):
         self._image = pg.ImageItem(axisOrder="row-major")
         self._plot.addItem(self._image)
 
-    def _say(self, text: str) -> None:
-        self._plot.setTitle(f"<span style='color:{INK}; font-size:9pt'>{escape(text)}</span>")
+    def _say(self, text: str, *, rich: str = "") -> None:
+        """Write plain text, and below it, if given, rich text."""
+        second = f"<br>{rich}" if rich else ""
+        self._plot.setTitle(f"<span style='color:{INK}; font-size:9pt'>{escape(text)}{second}</span>")
 
 
-class SinogramPanel(_ImagePanel):
+class SinogramPanel(ImagePanel):
     """The sinogram filling up, with the rotation centre."""
 
     name = "sinogram"
@@ -93,39 +97,7 @@ class SinogramPanel(_ImagePanel):
         self._say(f"{message.label}, {centre}" if centre else message.label)
 
 
-class FramePanel(_ImagePanel):
-    """The newest detector frame on a logarithmic scale; gaps and masked pixels are grey."""
-
-    name = "frame"
-    topics: tuple[Topic, ...] = ("frame",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        for side in ("left", "bottom"):
-            self._plot.hideAxis(side)
-        view = self._plot.getViewBox()
-        view.setAspectLocked(True)
-        view.invertY(True)
-
-    def show_session(self, session: Session) -> None:
-        """Draw the newest frame."""
-        shown = session.frame
-        self._image.setVisible(shown is not None)
-        if shown is None:
-            self._say("no frame: archives keep none" if session.status is None and session.is_over else "no frame yet")
-            return
-        value = log_counts(shown.arrays["image"])
-        low, high = robust_range(value, low=1.0, high=99.8)
-        picture = coloured(value, low=low, high=high, colormap="inferno")
-        picture[picture[..., 3] == 0] = (150, 150, 150, 255)
-        self._image.setImage(picture, autoLevels=False)
-        message = shown.message
-        saturated = f", {message.n_saturated} saturated" if message.n_saturated else ""
-        text = f"image {message.image_id} of series {message.series}, log counts{saturated}"
-        self._say(text)
-
-
-class PatternPanel(_PlotPanel):
+class PatternPanel(PlotPanel):
     """The mean pattern, its fit, their difference, and a row of ticks for each phase."""
 
     name = "pattern"

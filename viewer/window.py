@@ -13,6 +13,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 
 from operando.bus import Entry
 from viewer.charts import AcrossPanel, HistoryPanel, StagesPanel
+from viewer.frames import CakePanel, FramePanel
 from viewer.freshness import freshness
 from viewer.gallery import Gallery
 from viewer.header import Header
@@ -21,7 +22,7 @@ from viewer.layers import MapLayers
 from viewer.layout import lay_out
 from viewer.mailbox import Receiver
 from viewer.oracle import Oracle
-from viewer.panels import FramePanel, Panel, PatternPanel, SinogramPanel
+from viewer.panels import Panel, PatternPanel, SinogramPanel
 from viewer.pointer import Pointer
 from viewer.region_panel import RegionPanel
 from viewer.session import Session, Topic
@@ -79,10 +80,10 @@ class Monitor(QObject):
         """When a map, a sinogram or a pattern last changed."""
         self.layers = MapLayers(viewer)
         self.header, self.gallery, self.strip = Header(), Gallery(), StripChart()
-        self.sinogram, self.frame, self.pattern = SinogramPanel(), FramePanel(), PatternPanel()
+        self.sinogram, self.frame, self.cake, self.pattern = SinogramPanel(), FramePanel(), CakePanel(), PatternPanel()
         self.region, self.history, self.across, self.stages = RegionPanel(), HistoryPanel(), AcrossPanel(), StagesPanel()
         self.panels: list[Panel] = [
-            *(self.header, self.gallery, self.strip, self.sinogram, self.frame, self.pattern),
+            *(self.header, self.gallery, self.strip, self.sinogram, self.frame, self.cake, self.pattern),
             *(self.region, self.history, self.across, self.stages),
         ]
         self._docks = self._lay_out()
@@ -157,6 +158,7 @@ class Monitor(QObject):
                 "operando": self.header,
                 "maps": self.gallery,
                 "last frame": self.frame,
+                "caked frame": self.cake,
                 "sinogram": self.sinogram,
                 "cell": self.strip,
                 "mean pattern": self.pattern,

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from operando.bus import Asker, Entry, FeedClient, FeedServer, MemoryStore
 from operando.messages import (
+    CakePreview,
     CellReading,
+    FrameGeometry,
     FramePreview,
     LineAborted,
     LineFlown,
@@ -342,7 +344,11 @@ def test_status_frame_and_readings_pass_through(phantom: Phantom, tmp_path: Path
     for _ in range(3):
         process.hear(status)
         process.analysis.hear(preview, {"image": image})
+        process.analysis.hear(FrameGeometry(binning=4, time_s=1.0), {"q": image.astype(np.float32)})
+        cake = CakePreview(time_s=1.0, series=1, image_id=2, eta_first_deg=0.0, eta_step_deg=4.0, q_first=1.0, q_step=0.1)
+        process.analysis.hear(cake, {"cake": image.astype(np.float32)})
     process.hear(Notice(level="info", origin="acquire", text="beam is back", time_s=1.0))
+    assert len(process.published(FrameGeometry)) == len(process.published(CakePreview)) == 1
     assert len(process.published(StreamStatus)) == len(process.published(FramePreview)) == 1
     np.testing.assert_array_equal(process.published(FramePreview)[0].arrays["image"], image)
     assert len(process.published(Notice)) == 1

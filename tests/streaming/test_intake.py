@@ -124,7 +124,7 @@ def test_a_preview_that_fails_costs_no_pattern() -> None:
         def preview(self, frame: object, measured: object) -> object:
             raise ZeroDivisionError("so it goes")
 
-    intake = Intake(EXPECTED, integrator_of_mask, limit_bytes=LIMIT_BYTES, previewer=Broken())
+    intake = Intake(EXPECTED, integrator_of_mask, limit_bytes=LIMIT_BYTES, previewers=[Broken()])
     _, job = intake.read(Received(parts=(v2_image(7, frame_of(7)),), received_s=0.0))
     image, error = intake.measure(job)
     assert value(image) == 7.0

@@ -15,7 +15,7 @@ import zmq
 from operando.bus import FeedClient, FeedServer
 from operando.errors import ProfileError, ServiceError
 from operando.journal import Journal
-from operando.messages import FramePreview, LineWritten, Message, Notice, StreamStatus
+from operando.messages import CakePreview, FrameGeometry, FramePreview, LineWritten, Message, Notice, StreamStatus
 from operando.profile import Profile, write_profile
 from operando.scan import LineKey
 from streaming.line_file import line_path, read_line
@@ -135,7 +135,8 @@ def test_images_on_a_socket_become_line_files_with_their_own_patterns(beamline: 
     assert (written.n_received, written.missing_ids) == (N, [])
     status = running.wait_for(lambda told: isinstance(told, StreamStatus) and told.frames_received == 2 * N)
     assert status.queue_capacity > 0
-    running.wait_for(lambda told: isinstance(told, FramePreview))
+    for small_picture in (FramePreview, CakePreview, FrameGeometry):
+        running.wait_for(lambda told, kind=small_picture: isinstance(told, kind))
 
 
 def test_thirty_seven_drops_behind_a_proxy_are_exactly_the_missing_ids(beamline: Beamline, tmp_path: Path) -> None:
