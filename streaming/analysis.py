@@ -39,6 +39,7 @@ from streaming.centre import CENTRES_AGREE, compare_centres
 from streaming.channels import PatternModel, make_pattern_model
 from streaming.line_shelf import LineShelf
 from streaming.publish import publish_progress, publish_result
+from streaming.run_cell import RunCell
 from streaming.run_state import RunState, State
 from streaming.tomogram import Result, Tomogram
 
@@ -142,6 +143,7 @@ class Analysis:
         self._written: dict[LineKey, LineWritten] = {}
         self._aborted: set[LineKey] = set()
         self._latest_cell: CellReading | None = None
+        self._cell = RunCell()
         self._revision = 0
         self._shown_state = ""
         self._is_dirty = False
@@ -166,6 +168,7 @@ class Analysis:
                 # The order of the journal counts, not the reading's time: a clock that was set back must not stop the display.
                 if message != self._latest_cell:
                     self._latest_cell = message
+                    self._cell.add(message)
                     self._store.append(message)
             case Notice():
                 self._store.append(message)
@@ -204,6 +207,7 @@ class Analysis:
             return
         self._run, self._tomogram = run, None
         self._state = RunState(clock=self._clock)
+        self._cell.begin(run.time_s)
         self._shown_state = ""
         self._store.append(run, key=f"run/{run.run}")
 
@@ -289,7 +293,16 @@ class Analysis:
             return
         files = [self._shelf.path(record.key) for record in result.records]
         try:
-            write_scan(path, result, run=self._run, profile=self._profile, model=self._model, line_files=files, state=state)
+            write_scan(
+                path,
+                result,
+                run=self._run,
+                profile=self._profile,
+                model=self._model,
+                line_files=files,
+                state=state,
+                readings=self._cell.readings,
+            )
         except OSError as refused:
             if self._archive_retry_at is None:
                 self._notice(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operando import __version__
-from operando.messages import RunStarted
+from operando.messages import CellReading, RunStarted
 from operando.profile import Profile
 from streaming.channels import PatternModel
 from streaming.line_file import replace_file
@@ -39,6 +39,7 @@ def write_scan(
     model: PatternModel,
     line_files: Sequence[Path],
     state: str,
+    readings: Sequence[CellReading] = (),
 ) -> None:
     """Write the archive of a run, durably and atomically.
 
@@ -58,6 +59,8 @@ def write_scan(
         The file of each of ``result.records``, in their order.
     state
         State of the run in a word.
+    readings
+        The cell during the run, ascending in time; empty leaves what the lines know of it.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -70,7 +73,7 @@ def write_scan(
         _write_sinogram(entry, result, run)
         _write_pattern(entry, result, model)
         _write_lines(entry, result.records)
-        _write_cell(entry, result.records)
+        _write_cell(entry, readings or [record.cell for record in result.records if record.cell is not None])
         _write_raw(entry, result.records, line_files, path.parent, run=run, q=model.q)
         process = _group(entry, "process", "NXprocess")
         process["program"], process["version"] = "operando", __version__
@@ -191,15 +194,15 @@ def _write_lines(entry: Any, records: list[LineRecord]) -> None:
         missing[i] = np.array(record.missing_ids, dtype=np.int64)
 
 
-def _write_cell(entry: Any, records: list[LineRecord]) -> None:
+def _write_cell(entry: Any, readings: Sequence[CellReading]) -> None:
     group = _group(entry, "cell", "NXdata", signal="voltage", axes=["time"])
     units = {"time": "s", "voltage": "V", "current": "A", "charge": "Ah", "temperature": "degC", "age": "s"}
     fields = {"time": "time_s", "voltage": "voltage_v", "current": "current_a", "charge": "charge_ah"}
     fields |= {"temperature": "temperature_c", "age": "age_s"}
     for name, unit in units.items():
-        values = [_number(getattr(record.cell, fields[name])) if record.cell else np.nan for record in records]
+        values = [_number(getattr(reading, fields[name])) for reading in readings]
         _put(group, name, np.array(values, dtype=np.float64), unit)
-    group["step"] = [record.cell.step if record.cell else "" for record in records]
+    group.create_dataset("step", data=[reading.step for reading in readings], dtype=h5py.string_dtype())
 
 
 def _write_raw(

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from operando.messages import MapPublished
+from viewer.cell_state import CellState
 from viewer.colormaps import colour_table
 from viewer.out_file import whole_file
-from viewer.scan_file import CellState, MapShown
+from viewer.scan_file import MapShown
 
 COLUMNS = ("x_mm", "y_mm", "value", "sigma", "reason")
 SIGMA_SHARE = 0.25

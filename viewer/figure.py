@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from operando.errors import OutputError
+from viewer.cell_state import CellState
 from viewer.colormaps import DISPLAY_NAMES, colour_table, is_known
 from viewer.map_axes import Box, draw_map, draw_scale_bar, filled_box
 from viewer.out_file import whole_file
-from viewer.scan_file import CellState, MapShown
+from viewer.scan_file import MapShown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +25,6 @@ SUFFIXES = (".pdf", ".png", ".svg")
 INK = "#202020"
 MM = 1 / 25.4
 """Inch per millimetre: matplotlib counts in inches."""
-SPAN_V = 0.05
-"""A voltage that moved by more than this during the scan is given with its range: one number would claim too much."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -210,8 +209,7 @@ def voltage_words(cell: CellState) -> str:
     """Say the voltage in the middle of a scan, and its range where it moved."""
     if cell.voltage_v is None:
         return ""
-    low, high = cell.voltage_span_v or (cell.voltage_v, cell.voltage_v)
-    span = f"\n({low:.2f}–{high:.2f})" if high - low > SPAN_V else ""
+    span = "" if cell.wide_span_v is None else "\n({:.2f}–{:.2f})".format(*cell.wide_span_v)
     return f"{cell.voltage_v:.2f} V{span}"
 
 

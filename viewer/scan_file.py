@@ -1,27 +1,15 @@
 """What a ``scan.nxs`` holds for pictures and tables: its maps by name, and how the cell was meanwhile. Needs no window."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from operando.errors import DataError, MissingInputError
 from operando.messages import CellReading, MapPublished, RunStarted
+from viewer.cell_state import CellState, cell_in_the_middle
 from viewer.checks import Shown, checked_map
 from viewer.replay import entries_from_archive
 
 MapShown = Shown[MapPublished]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellState:
-    """The cell in the middle of a scan; what its source does not give is None."""
-
-    voltage_v: float | None = None
-    voltage_span_v: tuple[float, float] | None = None
-    """Lowest and highest voltage during the scan."""
-    charge_ah: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,25 +64,3 @@ def read_scan(path: Path) -> ScanFile:
     readings = [entry.message for entry in entries if isinstance(entry.message, CellReading)]
     started = next((entry.message for entry in entries if isinstance(entry.message, RunStarted)), None)
     return ScanFile(path=path, maps=maps, readings=readings, started=started)
-
-
-def cell_in_the_middle(readings: Sequence[CellReading]) -> CellState:
-    """Interpolate the readings of a scan to its middle; a value that was never read stays None."""
-    if not readings:
-        return CellState()
-    times = [reading.time_s for reading in readings]
-    middle_s = (min(times) + max(times)) / 2
-    voltages = [reading.voltage_v for reading in readings if reading.voltage_v is not None]
-    return CellState(
-        voltage_v=_interpolated(middle_s, [(r.time_s, r.voltage_v) for r in readings]),
-        voltage_span_v=(min(voltages), max(voltages)) if voltages else None,
-        charge_ah=_interpolated(middle_s, [(r.time_s, r.charge_ah) for r in readings]),
-    )
-
-
-def _interpolated(time_s: float, points: Sequence[tuple[float, float | None]]) -> float | None:
-    known = sorted((at, value) for at, value in points if value is not None)
-    if not known:
-        return None
-    at, value = zip(*known, strict=True)
-    return float(np.interp(time_s, at, value))

@@ -30,6 +30,7 @@ from operando.messages import (
     SinogramPublished,
     StreamStatus,
 )
+from viewer.cell_state import CellState, cell_during, cell_of_reading
 from viewer.checks import (
     Shown,
     checked_cake,
@@ -173,6 +174,11 @@ class Session:
         """Forget all that was asked about."""
         self.pins.clear()
         self.changes["pins"] += 1
+
+    def cell_of(self, scan: Scan) -> CellState:
+        """Give how the cell was in the middle of a scan, as far as it has been measured; else as its maps tell it."""
+        state = CellState() if scan.span_s is None else cell_during(self.readings, scan.span_s)
+        return state if state != CellState() else cell_of_reading(scan.cell)
 
     def scan_at(self, time_s: float) -> int | None:
         """Give the scan whose middle is nearest to a time; None without scans."""

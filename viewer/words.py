@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from operando.messages import MapPublished, Notice, SinogramPublished
+from viewer.cell_state import CellState, cell_of_reading
 from viewer.freshness import duration, moment
 from viewer.scan import Scan
 from viewer.session import Session
@@ -80,7 +81,7 @@ def scan_words(session: Session) -> str:
         return ""
     n_scans = len(session.scans)
     place = f"scan {session.timeline.index + 1} of {n_scans}\n" if n_scans > 1 else ""
-    return place + map_words(newest)
+    return place + map_words(newest, session.cell_of(session.shown))
 
 
 def following_words(session: Session) -> Words:
@@ -91,15 +92,23 @@ def following_words(session: Session) -> Words:
     return Words(f"paused · {timeline.n_new} new", "L or Home follows again")
 
 
-def map_words(message: MapPublished) -> str:
-    """Say how complete a map is and how the cell was meanwhile."""
+def map_words(message: MapPublished, cell: CellState | None = None) -> str:
+    """Say how complete a map is and how the cell was meanwhile: as is known, else as the message tells it."""
+    cell = cell or cell_of_reading(message.cell)
     share = message.n_lines / message.n_lines_expected if message.n_lines_expected else 0.0
     parts = ["complete" if share >= 1 else f"partial {100 * share:.0f} %"]
-    if message.cell is not None and message.cell.voltage_v is not None:
-        parts.append(f"{message.cell.voltage_v:.3f} V")
-    if message.cell is not None and message.cell.charge_ah is not None:
-        parts.append(f"{message.cell.charge_ah:.3f} Ah")
-    return "   ".join(parts)
+    return "   ".join([*parts, *cell_state_words(cell)])
+
+
+def cell_state_words(cell: CellState) -> list[str]:
+    """Say voltage, with its range where it moved much, and charge; nothing for what is not known."""
+    words = []
+    if cell.voltage_v is not None:
+        span = "" if cell.wide_span_v is None else " ({:.2f}–{:.2f})".format(*cell.wide_span_v)
+        words.append(f"{cell.voltage_v:.3f} V{span}")
+    if cell.charge_ah is not None:
+        words.append(f"{cell.charge_ah:.3f} Ah")
+    return words
 
 
 def voxel_text(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> str:

@@ -9,12 +9,13 @@ import pytest
 
 from operando.errors import OutputError
 from operando.messages import CellReading
+from viewer.cell_state import CellState, cell_in_the_middle
 from viewer.checks import Shown
 from viewer.colormaps import EVEN, PRINT, PUBLISHED, colour_table, lightness
 from viewer.figure import Layout, Panel, capacity_words, draw_figure, letter, voltage_words, write_figure
 from viewer.map_axes import filled_box, map_picture, round_length
 from viewer.sample import PIXEL_MM, lithium, write_sample
-from viewer.scan_file import CellState, ScanFile, cell_in_the_middle, read_scan
+from viewer.scan_file import ScanFile, read_scan
 
 
 @pytest.fixture(scope="module")

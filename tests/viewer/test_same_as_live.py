@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from operando.bus import MemoryStore
-from operando.messages import LineWritten, RunStopped
+from operando.messages import CellReading, LineWritten, RunStopped
 from streaming.analysis import Analysis
 from streaming.line_file import write_line
 from tests.streaming.phantom import RUN, Phantom, a_run, demo_profile
@@ -40,6 +40,10 @@ def test_a_file_shows_the_same_maps_as_the_feed_did(tmp_path):
             "reasons",
         ):
             assert getattr(shown.message, field) == getattr(other.message, field), field
+    assert len(live.readings) == len(replayed.readings) == 4
+    for column in ("time_s", "voltage_v", "current_a", "charge_ah"):
+        np.testing.assert_array_equal(live.readings.column(column), replayed.readings.column(column))
+    assert live.cell_of(live.shown) == replayed.cell_of(replayed.shown)
     live_sinogram, other_sinogram = (next(iter(s.tomogram.sinograms.values())) for s in (live, replayed))
     assert live_sinogram.arrays["sinogram"].shape == other_sinogram.arrays["sinogram"].shape
     assert replayed.is_over
@@ -49,7 +53,12 @@ def test_a_file_shows_the_same_maps_as_the_feed_did(tmp_path):
 def analysed(out: Path) -> Session:
     phantom, store, clock = Phantom(demo_profile(), photons=3000), MemoryStore(), iter(range(100, 10_000)).__next__
     analysis = Analysis(phantom.profile, phantom.model, out=out, store=store, clock=clock, wall_clock=lambda: 5000.0)
-    analysis.hear(a_run(), {})
+    run = a_run()
+    analysis.hear(CellReading(time_s=run.time_s - 5, voltage_v=3.0, current_a=0.0, step="rest"), {})
+    analysis.hear(run, {})
+    for k, charge_ah in enumerate([0.1, 0.2, None, 0.4]):
+        reading = CellReading(time_s=run.time_s + k, voltage_v=3.5 + 0.1 * k, current_a=1.0, charge_ah=charge_ah, step="charge")
+        analysis.hear(reading, {})
     for number in range(N_LINES_FLOWN):
         line = phantom.line(number)
         path = write_line(line, out / "lines")
@@ -73,5 +82,6 @@ def analysed(out: Path) -> Session:
         analysis.work()
     session = Session()
     for entry in store.since(0, limit=10_000):
-        session.apply(entry)
+        if not isinstance(entry.message, CellReading) or entry.message.time_s >= run.time_s:
+            session.apply(entry)
     return session
