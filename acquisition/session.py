@@ -6,7 +6,7 @@ mid-run it aborts: axes stopped, shutter closed, series ended.
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +22,7 @@ from acquisition.plans.catalogue import programme_of
 from acquisition.plans.dry_run import check_programme
 from acquisition.plans.programme import Programme
 from acquisition.safety import CellInterlock
+from acquisition.suspenders import make_suspenders
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
 from operando.errors import OperandoError
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from acquisition.devices.beamline import BeamlineDevices
 
 logger = structlog.get_logger(__name__)
-
-BEAM_BACK = 1.05
-"""A suspended scan goes on when the ring current is this much above its floor: less, and it would stop again at once."""
 
 
 def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
@@ -131,7 +129,7 @@ def _fly(
         backlog: Backlog = NoBacklog()
         if profile.scan.on_backlog == "hold":
             backlog = ReductionBacklog(stack.enter_context(FeedClient(profile.addresses.reduction)))
-        suspenders = _suspenders(profile, devices)
+        suspenders = make_suspenders(profile, devices)
         station = Station(devices=devices, announcer=announcer, backlog=backlog, suspenders=suspenders, **cell)
         plan = fly_programme(station, programme)
         for channel, history in histories.items():
@@ -157,13 +155,6 @@ def _pause_for_cell(engine: "RunEngine", announcer: Announcer, reason: str) -> N
     # The plan may have ended of itself by now: then there is nothing left to pause.
     with contextlib.suppress(RuntimeError, ValueError):
         engine.request_pause(defer=False)
-
-
-def _suspenders(profile: Profile, devices: "BeamlineDevices") -> Sequence[Any]:
-    from bluesky.suspenders import SuspendFloor
-
-    floor = profile.control.ring_current_floor_ma
-    return [SuspendFloor(devices.ring.current, floor, resume_thresh=floor * BEAM_BACK, sleep=1.0)]
 
 
 def _abort_when_stopped(engine: "RunEngine", stop: threading.Event, finished: threading.Event) -> None:

@@ -10,20 +10,17 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from operando.errors import MissingInputError, ProfileError
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-TcpAddress = Annotated[str, Field(pattern=r"^tcp://[^:]+:(\d+|\*)$")]
+from operando.section import STRICT, Finite, Fraction, Positive, TcpAddress
+from operando.surroundings import Dose, Watched
 
 
 class Section(BaseModel):
     """Base of all sections: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STRICT
 
 
 class FrameFolder(Section):
@@ -148,6 +145,12 @@ class Control(Section):
     ring_current: str
     topup_countdown: str
     ring_current_floor_ma: Positive = 10.0
+    beam_shutter: str = ""
+    """Status of a shutter that others drive, front end or hutch; the scan is suspended while it is 0. Empty watches none."""
+    watched: list[Watched] = []
+    """What else suspends the scan while it is out of bounds."""
+    cable_wrap_deg: Positive | None = None
+    """How far the rotation stage may turn from zero, either way, before the cell's cables are wound up; None is no limit."""
     cell: str
     """Prefix of the cell PVs."""
     channels: dict[str, str] = {}
@@ -389,6 +392,7 @@ class Profile(Section):
     reconstruction: Reconstruction = Reconstruction()
     cell: Cell
     cell_limits: CellLimits = CellLimits()
+    dose: Dose | None = None
     addresses: Addresses = Addresses()
     listen: Listen | None = None
     twin: Twin | None = None
@@ -400,6 +404,13 @@ class Profile(Section):
         names = [phase.name for phase in self.phases]
         if len(set(names)) != len(names):
             raise ValueError(f"phases must have different names, found {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _watched_have_different_names(self) -> "Profile":
+        names = [watched.name for watched in self.control.watched]
+        if len(set(names)) != len(names):
+            raise ValueError(f"control.watched must have different names, found {names}")
         return self
 
     @model_validator(mode="after")

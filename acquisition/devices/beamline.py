@@ -13,7 +13,7 @@ from operando.profile import Profile
 
 if TYPE_CHECKING:
     # At run time these come after Channel Access is pointed at the beamline: importing ophyd starts it.
-    from ophyd import Device
+    from ophyd import Device, EpicsSignalRO
 
     from acquisition.devices.axis import Axis
     from acquisition.devices.cell import CellMonitor
@@ -47,12 +47,21 @@ class BeamlineDevices:
     cell: "CellMonitor"
     channels: "Mapping[str, CellMonitor]" = field(default_factory=dict)
     """The cells on further channels of the cycler."""
+    beam_shutter: "EpicsSignalRO | None" = None
+    """Status of a shutter that others drive: 1 open."""
+    watched: "Mapping[str, EpicsSignalRO]" = field(default_factory=dict)
+    """What else suspends a scan, by name."""
 
     @property
     def epics(self) -> "list[Device]":
-        """The devices that must answer over Channel Access before a scan; the cell may come later."""
-        devices: list[Device] = [self.fast, self.rotation, self.shutter, self.trigger, self.ring]
-        return devices if self.hexapod is None else [*devices, self.hexapod]
+        """What must answer over Channel Access before a scan; the cell may come later."""
+        devices: list[Device | None] = [self.fast, self.rotation, self.shutter, self.trigger, self.ring, self.hexapod]
+        return [device for device in devices if device is not None]
+
+    @property
+    def signals(self) -> "list[EpicsSignalRO]":
+        """What else must answer."""
+        return [*self.watched.values(), *([] if self.beam_shutter is None else [self.beam_shutter])]
 
 
 def make_devices(profile: Profile, *, timeout_s: float = 20.0, needs_detector: bool = True) -> BeamlineDevices:
@@ -68,7 +77,7 @@ def make_devices(profile: Profile, *, timeout_s: float = 20.0, needs_detector: b
     deadline = time.monotonic() + timeout_s
     use_beamline(profile)
     devices = _build(profile)
-    missing = _await_connection(devices.epics, deadline=deadline)
+    missing = _await_connection(devices.epics, devices.signals, deadline=deadline)
     if missing:
         shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
         raise ServiceError(
@@ -85,6 +94,8 @@ def make_devices(profile: Profile, *, timeout_s: float = 20.0, needs_detector: b
 
 
 def _build(profile: Profile) -> BeamlineDevices:
+    from ophyd import EpicsSignalRO
+
     from acquisition.devices.axis import Axis
     from acquisition.devices.cell import CellMonitor
     from acquisition.devices.detector import SimplonDetector
@@ -110,11 +121,13 @@ def _build(profile: Profile) -> BeamlineDevices:
         ring=Ring(name="ring", current_pv=control.ring_current, countdown_pv=control.topup_countdown),
         detector=SimplonDetector(name="detector", detector=profile.detector),
         cell=CellMonitor(control.cell, name="cell"),
+        beam_shutter=EpicsSignalRO(control.beam_shutter, name="beam_shutter") if control.beam_shutter else None,
+        watched={one.name: EpicsSignalRO(one.pv, name=one.name) for one in control.watched},
         channels={channel: CellMonitor(pvs, name=f"cell_{channel}") for channel, pvs in control.channels.items()},
     )
 
 
-def _await_connection(devices: "Iterable[Device]", *, deadline: float) -> list[str]:
+def _await_connection(devices: "Iterable[Device]", others: "Iterable[EpicsSignalRO]" = (), *, deadline: float) -> list[str]:
     """Wait until all signals are connected, and give the names of the process variables that are not at the deadline."""
     from ophyd.signal import EpicsSignalBase
 
@@ -124,6 +137,7 @@ def _await_connection(devices: "Iterable[Device]", *, deadline: float) -> list[s
         for walk in device.walk_signals()
         if isinstance(walk.item, EpicsSignalBase)
     }
+    signals |= {signal.pvname: signal for signal in others}
     while True:
         missing = [name for name, signal in signals.items() if not signal.connected]
         if not missing or time.monotonic() > deadline:

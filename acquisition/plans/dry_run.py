@@ -6,9 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from acquisition.plans.catalogue import programme_of
-from acquisition.plans.layout import Layout, complaints, sweep_ends
+from acquisition.plans.dose import dose_in_words, highest_dose_gy
+from acquisition.plans.layout import Layout, complaints, layout_of, sweep_ends, wound_by
 from acquisition.plans.order import turns_deg
 from acquisition.plans.programme import Move, Programme
+from acquisition.plans.timing import move_s
 from acquisition.workspace import Workspace
 from operando.errors import ProfileError
 from operando.profile import Profile
@@ -60,7 +62,11 @@ def dry_run(profile: Profile, *, out: Path | None = None) -> DryRun:
     ProfileError
         If the plan does not exist or does not take its arguments.
     """
-    programme = programme_of(profile)
+    return rehearse(programme_of(profile), out=out)
+
+
+def rehearse(programme: Programme, *, out: Path | None = None) -> DryRun:
+    """Check a programme, touching nothing; ``out`` as in :func:`dry_run`."""
     run = DryRun(programme=programme, complaints=tuple(programme_complaints(programme)))
     full = "" if out is None else _disk_complaint(run, out)
     return DryRun(programme=programme, complaints=(*run.complaints, full)) if full else run
@@ -77,7 +83,21 @@ def programme_complaints(programme: Programme) -> list[str]:
             pose |= step.pose
             complaint = "" if workspace is None else workspace.complaint(pose)
             found += [complaint] if complaint else []
+    found += _dose_complaints(programme)
     return list(dict.fromkeys(found))
+
+
+def _dose_complaints(programme: Programme) -> list[str]:
+    dose = programme.profile.dose
+    if dose is None or dose.limit_gy is None:
+        return []
+    highest_gy = highest_dose_gy(programme, dose)
+    if highest_gy <= dose.limit_gy:
+        return []
+    return [
+        f"the dose is about {dose_in_words(highest_gy)}, dose.limit_gy allows {dose_in_words(dose.limit_gy)}: "
+        "take fewer lines or runs, shorten scan.exposure_s or attenuate the beam"
+    ]
 
 
 def check_programme(programme: Programme) -> None:
@@ -124,15 +144,15 @@ def _plan_rows(programme: Programme) -> list[tuple[str, str]]:
 def _scan_rows(profile: Profile, layout: Layout) -> list[tuple[str, str]]:
     scan, control, flight = profile.scan, profile.control, layout.flight
     low_mm, high_mm = sweep_ends(layout)
-    turned_deg = float(turns_deg(layout.grid.angles_deg).sum())
     order = scan.order if scan.order == "sequential" else f"interlaced, {scan.interlaces} passes"
     return [
         ("scan", f"{profile.name}: {len(layout.lines)} lines of {flight.n_points} points, {layout.n_frames} frames"),
         ("points", f"{flight.step_mm:g} mm apart, centred on {scan.centre_mm:g} mm of {control.fast.pv}"),
         (
             "angles",
-            f"{len(layout.lines)} over {scan.angle_range_deg} deg, {order}; {control.rotation.pv} turns {turned_deg:.0f} deg",
+            f"{len(layout.lines)} over {scan.angle_range_deg} deg, {order}",
         ),
+        ("turning", _turning(profile, layout)),
         (
             "exposure",
             f"{flight.exposure_s * 1e3:.4g} ms, period {flight.period_s * 1e3:.4g} ms, {1 / flight.period_s:.4g} frames/s",
@@ -143,7 +163,31 @@ def _scan_rows(profile: Profile, layout: Layout) -> list[tuple[str, str]]:
             "limits",
             f"{control.fast.low:g} to {control.fast.high:g} mm, {control.rotation.low:g} to {control.rotation.high:g} deg",
         ),
+        ("cables", _cables(profile, layout)),
     ]
+
+
+def _turning(profile: Profile, layout: Layout) -> str:
+    """Say what the order of the angles costs, beside the other order."""
+    words = f"{profile.control.rotation.pv} turns {_turned(profile, layout)}"
+    scan = profile.scan
+    if len(layout.lines) != scan.n_lines:
+        return words
+    other = "sequential" if scan.order == "interlaced" else "interlaced"
+    changed = profile.model_copy(update={"scan": scan.model_copy(update={"order": other})})
+    return f"{words}; in {other} order {_turned(changed, layout_of(changed))}"
+
+
+def _turned(profile: Profile, layout: Layout) -> str:
+    rotation, turns = profile.control.rotation, turns_deg(layout.grid.angles_deg)
+    return f"{float(turns.sum()):.0f} deg in {sum(move_s(rotation, turn) for turn in turns):.0f} s"
+
+
+def _cables(profile: Profile, layout: Layout) -> str:
+    wound_deg = wound_by(layout)
+    allowed_deg = profile.control.cable_wrap_deg
+    allowed = "no limit is given" if allowed_deg is None else f"at most {allowed_deg:g} deg"
+    return f"wound by up to {wound_deg:.4g} deg, {allowed}"
 
 
 def _total_rows(run: DryRun) -> list[tuple[str, str]]:
@@ -151,11 +195,20 @@ def _total_rows(run: DryRun) -> list[tuple[str, str]]:
     frame_bytes = profile.detector.n_rows * profile.detector.n_columns * 4
     return [
         ("time", f"{_duration(programme.duration_s)}, {run.layout.line_s:.3g} s a line"),
-        ("beam", f"{_duration(programme.beam_s)} of exposure on the sample (no flux is known, so no dose)"),
+        ("beam", f"{_duration(programme.beam_s)} of exposure on the sample"),
+        ("dose", _dose(programme)),
         ("stream", f"{programme.n_frames * frame_bytes / 1e9:.3g} GB of frames, uncompressed"),
         ("disk", f"at most {run.disk_bytes / 1e6:.3g} MB of line files"),
         ("cell", f"{profile.cell.source}, speed {profile.cell.speed:g}"),
     ]
+
+
+def _dose(programme: Programme) -> str:
+    dose = programme.profile.dose
+    if dose is None:
+        return "not known: the profile has no section dose"
+    limit = "no limit is given" if dose.limit_gy is None else f"at most {dose_in_words(dose.limit_gy)}"
+    return f"about {dose_in_words(highest_dose_gy(programme, dose))} at the surface, in the gates alone; {limit}"
 
 
 def _duration(seconds: float) -> str:

@@ -108,6 +108,12 @@ def complaints(profile: Profile, layout: Layout) -> list[str]:
             f"angles run from {least:g} to {most:g} deg, the rotation stage from {rotation.low:g} to {rotation.high:g} deg: "
             "change scan.angle_range_deg"
         )
+    wrap_deg = profile.control.cable_wrap_deg
+    if wrap_deg is not None and wound_by(layout) > wrap_deg:
+        found.append(
+            f"the rotation would wind the cables by {wound_by(layout):.4g} deg, "
+            f"control.cable_wrap_deg allows {wrap_deg:g} deg: change scan.angle_range_deg"
+        )
     return found + _workspace_complaints(profile, low_mm=low_mm, high_mm=high_mm)
 
 
@@ -122,6 +128,11 @@ def check_layout(profile: Profile, layout: Layout) -> None:
     found = complaints(profile, layout)
     if found:
         raise ProfileError(f"{profile.name}: this scan cannot be flown: {'; '.join(found)}")
+
+
+def wound_by(layout: Layout) -> float:
+    """Give how far from zero the rotation goes, degree: what the cables of a cell are wound up by."""
+    return float(np.abs(layout.grid.angles_deg).max(initial=0.0))
 
 
 def sweep_ends(layout: Layout) -> tuple[float, float]:

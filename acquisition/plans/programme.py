@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acquisition.plans.layout import Layout
+from acquisition.plans.timing import move_s
 from acquisition.plans.until import Until
 from operando.profile import Profile
 
@@ -82,11 +83,16 @@ class Programme:
 
     @property
     def duration_s(self) -> float:
-        """Estimated time at most, s, without moves of the hexapod between runs."""
+        """Estimated time at most, s; the hexapod is taken to start from zero."""
         elapsed_s = 0.0
+        pose: dict[str, float] = {}
         for step in self.steps:
             if isinstance(step, PlannedRun):
                 elapsed_s += step.duration_s
+            elif isinstance(step, Move):
+                ways = [abs(target - pose.get(axis, 0.0)) for axis, target in step.pose.items()]
+                elapsed_s += max(move_s(self.profile.control.fast, way) for way in ways)
+                pose |= step.pose
             elif isinstance(step, Wait):
                 elapsed_s = max(elapsed_s + (step.for_s or 0.0), step.until_s or 0.0)
         return elapsed_s
