@@ -329,6 +329,8 @@ class Effects(Section):
     """Graphite, foils and can prefer directions about the layers' normal."""
     beam_um: Annotated[float, Field(ge=0)] = 0.0
     """Full width at half maximum of the beam across the rotation axis, micrometre; 0 leaves the way of the axis alone."""
+    beam_shape: Literal["gaussian", "flat"] = "gaussian"
+    """Of the beam across the axis: as a focus, or with the sharp edges of slits."""
     beam_stop_mm: Annotated[float, Field(ge=0)] = 0.0
     """Radius of the beam stop's shadow on the detector; its arm is a quarter of that wide."""
     bad_pixels: Fraction = 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.twin.camera import Camera, direct_beam_m
-from acquisition.twin.deep import Beam
+from acquisition.twin.footprint import Beam
 from acquisition.twin.noise import stream_key
 from acquisition.twin.phases import CRYSTALS
 from acquisition.twin.slice import Slice
@@ -112,7 +112,7 @@ def add_spots(
     s = flashes.x_mm * np.cos(angle) + flashes.y_mm * np.sin(angle)
     z = flashes.y_mm * np.cos(angle) - flashes.x_mm * np.sin(angle)
     off_deg = np.abs((flashes.angle_deg - beam.angle_deg + 180) % 360 - 180)
-    reach = 0.5 * beam.width_mm + beam.sigma_mm + 0.5 * GRAIN_MM
+    reach = 0.5 * (beam.width_mm + beam.slit_mm) + beam.sigma_mm + 0.5 * GRAIN_MM
     counts = dose * flashes.strength * np.exp(-0.5 * (off_deg / ROCKING_DEG) ** 2)
     beam_row_m, beam_column_m = direct_beam_m(camera)
     for i in np.flatnonzero((np.abs(s - beam.s_mm) < reach) & (counts > 0.5)):

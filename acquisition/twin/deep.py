@@ -12,15 +12,13 @@ from numba import float32, float64, int64, njit, void
 from numpy.typing import NDArray
 
 from acquisition.twin.curves import Curves, state_places
-from acquisition.twin.projector import MM_PER_CM, part_below
+from acquisition.twin.footprint import Beam, beam_profile, look_up, shadow_table
+from acquisition.twin.projector import MM_PER_CM
 from acquisition.twin.slice import Slice
 from acquisition.twin.texture import N_HARMONICS
 
-BLUR_NODES = np.array([-np.sqrt(3.0), 0.0, np.sqrt(3.0)])
-BLUR_WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])
-"""Three-point Gauss-Hermite rule: a Gaussian beam as three boxes, exact up to the fifth moment."""
-N_RAYS = 9
-"""Rays across a beam for the transmission; between them it is interpolated."""
+FEWEST_RAYS, MOST_RAYS = 9, 129
+"""Rays across a beam for the transmission, two voxels apart within these numbers; between them it is interpolated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,18 +37,6 @@ class Voxels:
     plan: NDArray[np.int64]
     """Of each material: first channel among all, number of states, column of ``places`` or -1, channels of a state."""
     n_channels: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beam:
-    """Where one exposure looks."""
-
-    s_mm: float
-    angle_deg: float
-    width_mm: float
-    """Of the strip that the beam sweeps while the gate is open."""
-    sigma_mm: float
-    """Of the beam itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +85,25 @@ def make_voxels(sample: Slice, curves: Curves, attenuation: NDArray[np.float32])
 
 
 def transmissions(voxels: Voxels, beam: Beam) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give places across the beam, shape (N_RAYS,), mm, and the transmission of the straight ray at each."""
-    reach = 0.5 * beam.width_mm + 2 * beam.sigma_mm + voxels.voxel_mm
-    across = beam.s_mm + np.linspace(-reach, reach, N_RAYS)
+    """Give even places across the beam, as far as there is anything, mm, and the transmission of the straight ray at each.
+
+    Beyond the first and the last place the transmission is that of the nearest.
+    """
+    edge = 0.75 * voxels.density.shape[0] * voxels.voxel_mm
+    reach = beam.reach_mm + voxels.voxel_mm
+    low, high = np.clip([beam.s_mm - reach, beam.s_mm + reach], -edge, edge)
+    n = int(np.clip((high - low) / (2 * voxels.voxel_mm), FEWEST_RAYS, MOST_RAYS))
+    across = low + np.arange(n) * (max(high - low, voxels.voxel_mm) / (n - 1))
     angle = np.radians(beam.angle_deg)
-    start = -0.75 * voxels.density.shape[0] * voxels.voxel_mm
-    paths = [path_integral(voxels.attenuation, voxels.voxel_mm, np.cos(angle), np.sin(angle), s, start, 0.0) for s in across]
+    cosine, sine = np.cos(angle), np.sin(angle)
+    paths = [path_integral(voxels.attenuation, voxels.voxel_mm, cosine, sine, s, -edge, 0.0) for s in across]
     return across, np.exp(-np.array(paths))
+
+
+def mean_transmission(voxels: Voxels, beam: Beam) -> float:
+    """Give the part of the beam that passes the sample straight on."""
+    places, part = beam_profile(beam.width_mm, beam.sigma_mm, beam.slit_mm)
+    return float(part @ np.interp(beam.s_mm + places, *transmissions(voxels, beam)))
 
 
 def channel_masses(voxels: Voxels, beam: Beam, layers: Layers) -> NDArray[np.float64]:
@@ -113,7 +111,7 @@ def channel_masses(voxels: Voxels, beam: Beam, layers: Layers) -> NDArray[np.flo
     angle = np.radians(beam.angle_deg)
     across, transmission = transmissions(voxels, beam)
     out = np.zeros((layers.n, voxels.n_channels))
-    blur = (BLUR_NODES * beam.sigma_mm, BLUR_WEIGHTS) if beam.sigma_mm > 0 else (np.zeros(1), np.ones(1))
+    below, reach = shadow_table(beam.angle_deg, voxels.voxel_mm, beam.sigma_mm, beam.slit_mm)
     _deposit(
         voxels.density,
         voxels.places,
@@ -122,7 +120,8 @@ def channel_masses(voxels: Voxels, beam: Beam, layers: Layers) -> NDArray[np.flo
         voxels.voxel_mm,
         np.array([np.cos(angle), np.sin(angle)]),
         np.array([beam.s_mm - beam.width_mm / 2, beam.s_mm + beam.width_mm / 2]),
-        *blur,
+        below,
+        reach,
         np.array([across[0], across[1] - across[0]]),
         transmission,
         np.array([layers.first_mm, layers.step_mm]),
@@ -152,18 +151,6 @@ def path_integral(
             total += (values[i, j] * (1 - b) + values[i, j + 1] * b) * (1 - a) + upper * a
         along += voxel
     return total * voxel
-
-
-@njit(float64(float64, float64, float64, float64[::1], float64[::1], float64[::1]), cache=True, nogil=True)
-def _share(
-    s: float, outer: float, inner: float, strip: NDArray[np.float64], offsets: NDArray[np.float64], weights: NDArray[np.float64]
-) -> float:
-    """Part of a voxel at ``s`` that the blurred strip covers."""
-    part = 0.0
-    for i in range(offsets.size):
-        at = s - offsets[i]
-        part += weights[i] * (part_below(strip[1] - at, outer, inner) - part_below(strip[0] - at, outer, inner))
-    return part
 
 
 @njit(void(float64, float64, int64, float64[::1]), cache=True, nogil=True)
@@ -210,7 +197,7 @@ def _spread(
         float64[::1],
         float64[::1],
         float64[::1],
-        float64[::1],
+        float64,
         float64[::1],
         float64[::1],
         float64[::1],
@@ -228,8 +215,8 @@ def _deposit(
     voxel: float,
     turn: NDArray[np.float64],
     strip: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    below: NDArray[np.float64],
+    reach: float,
     rays: NDArray[np.float64],
     transmission: NDArray[np.float64],
     depth: NDArray[np.float64],
@@ -238,9 +225,6 @@ def _deposit(
     """Add every voxel of the strip to the two layers around its depth and the two states around its place."""
     n_y, n_x, n_materials = density.shape
     cosine, sine = turn
-    outer = 0.5 * (abs(cosine) + abs(sine)) * voxel
-    inner = 0.5 * abs(abs(cosine) - abs(sine)) * voxel
-    reach = outer + np.abs(offsets).max()
     n_layers = out.shape[0]
     cosine_2, sine_2 = cosine * cosine - sine * sine, 2 * sine * cosine
     for row in range(n_y):
@@ -250,7 +234,7 @@ def _deposit(
             s = x * cosine + y * sine
             if s + reach <= strip[0] or s - reach >= strip[1]:
                 continue
-            share = _share(s, outer, inner, strip, offsets, weights)
+            share = look_up(strip[1] - s, below, reach) - look_up(strip[0] - s, below, reach)
             at = min(max((s - rays[0]) / rays[1], 0.0), transmission.size - 1.000001)
             share *= transmission[int(at)] + (at - int(at)) * (transmission[int(at) + 1] - transmission[int(at)])
             layer, deeper = 0, 0.0

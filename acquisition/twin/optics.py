@@ -20,7 +20,7 @@ from acquisition.twin.blemishes import (
     shadow,
 )
 from acquisition.twin.camera import Camera, polarisation, read_camera, view_pixels
-from acquisition.twin.deep import Beam
+from acquisition.twin.footprint import Beam
 from acquisition.twin.render import MASKED, Canvas, make_canvas
 from acquisition.twin.slice import Slice
 from operando.errors import ProfileError

@@ -17,7 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from acquisition.twin.cable import Pulse
-from acquisition.twin.deep import Beam
+from acquisition.twin.footprint import Beam
 from acquisition.twin.jelly_roll import draw_winding, make_jelly_roll
 from acquisition.twin.misalignment import true_s_mm
 from acquisition.twin.optics import Optics, make_blemishes, make_camera, make_optics, pixel_mask, twin_of
@@ -129,8 +129,15 @@ class SampleFrames:
         return beam, dose, dose * self._counts * self._scene.mean(sample, beam)
 
     def _beam(self, s_mm: float, angle_deg: float) -> Beam:
-        sigma_mm = 1e-3 * self._effects.beam_um / FWHM_OF_SIGMA
-        return Beam(s_mm=s_mm, angle_deg=angle_deg, width_mm=self._beam_mm, sigma_mm=sigma_mm)
+        is_flat = self._effects.beam_shape == "flat"
+        size_mm = 1e-3 * self._effects.beam_um
+        return Beam(
+            s_mm=s_mm,
+            angle_deg=angle_deg,
+            width_mm=self._beam_mm,
+            sigma_mm=0.0 if is_flat else size_mm / FWHM_OF_SIGMA,
+            slit_mm=size_mm if is_flat else 0.0,
+        )
 
     def _mean_through_the_middle(self, sample: Slice) -> float:
         angles = np.arange(N_LEVEL_ANGLES) * 180 / N_LEVEL_ANGLES

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from acquisition.twin.attenuation import attenuation_map
 from acquisition.twin.curves import make_curves
-from acquisition.twin.deep import Beam, Layers, Voxels, channel_masses, make_voxels, path_integral, transmissions
+from acquisition.twin.deep import Layers, Voxels, channel_masses, make_voxels, mean_transmission, path_integral
+from acquisition.twin.footprint import Beam
 from acquisition.twin.grid import PolarGrid
 from acquisition.twin.polar import stack_layers, stack_layers_seen, sum_curves, sum_harmonics
 from acquisition.twin.projector import areal_masses
@@ -82,7 +83,7 @@ class DeepScene:
         masses = channel_masses(voxels, beam, self._layers)
         curves = np.empty((self._layers.n, self._n_harmonics, self._air.size), dtype=np.float32)
         sum_curves(masses, self._curves.plain, self._textured, curves)
-        air = self._air * float(np.mean(transmissions(voxels, beam)[1][2:-2]))
+        air = self._air * mean_transmission(voxels, beam)
         if self._effects.absorption == "first-order":
             return self._seen(voxels, beam, curves) + air
         stacked = np.empty(curves.shape[1:], dtype=np.float32)

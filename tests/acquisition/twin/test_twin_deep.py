@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from acquisition.twin.attenuation import attenuation_map, mass_attenuation
 from acquisition.twin.camera import Camera, view_pixels
-from acquisition.twin.deep import Beam
+from acquisition.twin.footprint import Beam
 from acquisition.twin.grid import PolarGrid, make_grid
 from acquisition.twin.lattices import lattice_at, lithium_states
 from acquisition.twin.phases import CRYSTALS

@@ -10,7 +10,7 @@ from pyFAI import load
 from skimage.transform import iradon
 
 from acquisition.twin.camera import Camera, view_pixels
-from acquisition.twin.deep import Beam
+from acquisition.twin.footprint import Beam
 from acquisition.twin.grid import make_grid
 from acquisition.twin.patterns import PatternSource, Sector, scan_pulses, write_patterns
 from acquisition.twin.phases import CRYSTALS
