@@ -118,6 +118,10 @@ class LineFlown(Message):
     angle_deg: Finite
     """The rotation stage's readback, degree."""
     ring_current_ma: Finite | None = None
+    monitor: Annotated[list[Finite], Field(max_length=1_000_000)] | None = None
+    """Beam before the sample at each point, any unit; None where nothing measures it."""
+    transmitted: Annotated[list[Finite], Field(max_length=1_000_000)] | None = None
+    """Beam behind the sample at each point, any unit; None where nothing measures it."""
     cell: CellReading | None = None
     """Interpolated to the middle of the line."""
     start_s: Finite

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import tomli_w
 from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
+from operando.correction import Correction
 from operando.errors import MissingInputError, ProfileError
 from operando.section import STRICT, Finite, Fraction, Positive, TcpAddress
 from operando.surroundings import Dose, Watched
@@ -392,6 +393,7 @@ class Profile(Section):
     scan: Scan
     phases: Annotated[list[Phase], Field(min_length=1)]
     reconstruction: Reconstruction = Reconstruction()
+    correction: Correction = Correction()
     cell: Cell
     cell_limits: CellLimits = CellLimits()
     dose: Dose | None = None

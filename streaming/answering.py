@@ -22,13 +22,13 @@ from operando.messages import Message, PhaseShare, RegionAnswered, RegionAsked, 
 from operando.profile import Profile
 from operando.scan import LineKey, TomogramGrid
 from streaming.channels import LiveChannels, PatternModel, make_live_channels
-from streaming.correct import check_grid, typical_variance
+from streaming.correct.points import check_grid, typical_variance
 from streaming.line import Line
 from streaming.line_shelf import LineShelf
 from streaming.lithiation import lithium_in_graphite, weight_fractions
 from streaming.maps import ESTIMATOR
 from streaming.reconstruct import LEAST_MEASURED, angular_weights
-from streaming.region import Ingredients, Patterns, RegionFit, counting_lines, fit_region, patterns_from_line
+from streaming.region import CountingLine, Ingredients, Patterns, RegionFit, counting_lines, fit_region, patterns_from_line
 
 CACHE_BYTES = 2**30
 """Patterns that are kept for the next question: a whole tomogram of 400 lines of 250 points."""
@@ -149,7 +149,7 @@ class RegionAnswerer:
     def _patterns_of(self, key: LineKey, ingredients: Ingredients) -> Patterns:
         found = self._patterns.pop(key, None)
         if found is None:
-            found = patterns_from_line(self._read(key), grid=ingredients.grid, estimator=ingredients.estimator)
+            found = patterns_from_line(self._read(key), estimator=ingredients.estimator)
         self._patterns[key] = found
         while sum(patterns.n_bytes for patterns in self._patterns.values()) > CACHE_BYTES:
             self._patterns.popitem(last=False)
@@ -233,9 +233,20 @@ def _ingredients(entry: Any, profile: Profile) -> Ingredients:
     ]
     measured = dict(zip(entry["sinogram/line"][()].tolist(), entry["sinogram/is_measured"][()].mean(axis=1), strict=True))
     angles = dict(zip(entry["lines/line"][()].tolist(), entry["lines/angle"][()].tolist(), strict=True))
-    used = [key for key in keys if measured[key.line] >= LEAST_MEASURED]
+    shifts, air = entry["lines/shift"][()].tolist(), entry["lines/air_points"][()]
+    used = [place for place, key in enumerate(keys) if measured[key.line] >= LEAST_MEASURED]
     if not used:
         raise DataError("it holds no line")
+    weights = angular_weights(np.array([angles[keys[place].line] for place in used]))
+    counting = [
+        CountingLine(
+            key=keys[place],
+            weight_rad=float(weight),
+            shift_mm=shifts[place],
+            air_points=tuple(int(point) for point in air[place]),
+        )
+        for place, weight in zip(used, weights, strict=True)
+    ]
     mass = entry["sinogram/mass"][()]
     grid = TomogramGrid(
         angles_deg=np.array(run.angles_deg),
@@ -249,10 +260,11 @@ def _ingredients(entry: Any, profile: Profile) -> Ingredients:
         centre_mm=float(entry["rotation_centre"][()]),
         window=profile.reconstruction.filter,
         estimator=profile.integration.estimator,
-        lines=counting_lines(used, angular_weights(np.array([angles[key.line] for key in used])).tolist()),
+        lines=counting_lines(counting),
         reference=min(keys, key=lambda key: key.line),
         residual=entry["mean_pattern/intensity"][()].astype(np.float64) - entry["mean_pattern/fit"][()],
         mean_mass=float(np.nanmean(np.where(entry["sinogram/is_measured"][()], mass, np.nan))),
+        correction=profile.correction,
     )
 
 

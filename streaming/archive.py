@@ -72,7 +72,7 @@ def write_scan(
         _write_amounts(entry, result, [phase.name for phase in profile.phases])
         _write_sinogram(entry, result, run)
         _write_pattern(entry, result, model)
-        _write_lines(entry, result.records)
+        _write_lines(entry, result)
         _write_cell(entry, readings or [record.cell for record in result.records if record.cell is not None])
         _write_raw(entry, result.records, line_files, path.parent, run=run, q=model.q)
         process = _group(entry, "process", "NXprocess")
@@ -172,7 +172,8 @@ def _write_pattern(entry: Any, result: Result, model: PatternModel) -> None:
     _put(group, "fit", result.mean_fit.astype(np.float32), "photons/pixel")
 
 
-def _write_lines(entry: Any, records: list[LineRecord]) -> None:
+def _write_lines(entry: Any, result: Result) -> None:
+    records = result.records
     group = _group(entry, "lines", "NXcollection")
     columns: dict[str, tuple[list[Any], str]] = {
         "line": ([r.key.line for r in records], ""),
@@ -190,8 +191,13 @@ def _write_lines(entry: Any, records: list[LineRecord]) -> None:
     for name, (values, unit) in columns.items():
         _put(group, name, values if name == "positions_source" else np.array(values), unit)
     missing = group.create_dataset("missing_ids", (len(records),), dtype=h5py.vlen_dtype(np.int64))
+    air = group.create_dataset("air_points", (len(records),), dtype=h5py.vlen_dtype(np.int64))
+    lines = {line.key: line for line in result.ingredients.lines}
     for i, record in enumerate(records):
         missing[i] = np.array(record.missing_ids, dtype=np.int64)
+        air[i] = np.array(lines[record.key].air_points if record.key in lines else (), dtype=np.int64)
+    shifts = [lines[record.key].shift_mm if record.key in lines else 0.0 for record in records]
+    _put(group, "shift", np.array(shifts, dtype=np.float64), "mm")
 
 
 def _write_cell(entry: Any, readings: Sequence[CellReading]) -> None:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 _BLOCK_WORK = 400_000
 """Interpolations of one voxel row with all its channels below which a thread costs more than it saves."""
 
-_SIGNATURE = "void(float64[:,:,::1], float64[:,:,::1], float64[::1], float64[::1], float64, float64, int64, int64)"
+_SIGNATURE = "void(float64[:,:,::1], float64[:,:,::1], float64[::1], float64[::1], float64[::1], float64, int64, int64)"
 
 
 @numba.njit(_SIGNATURE, cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
@@ -32,7 +32,7 @@ def _add_rows(  # type: ignore[no-untyped-def]
             voxel = volume[row, column]
             for line in range(n_lines):
                 # cosine and sine are scaled so that the place comes out in grid steps.
-                place = x * cosine[line] + y * sine[line] + offset
+                place = x * cosine[line] + y * sine[line] + offset[line]
                 lower = math.floor(place)
                 if lower < 0 or lower >= n_points - 1:
                     if place != n_points - 1:
@@ -51,7 +51,7 @@ def add_back_projections(
     angles_deg: Array,
     pixel_mm: float,
     step_mm: float,
-    centre_index: float,
+    centre_index: float | Array,
     n_threads: int = 1,
 ) -> None:
     """Add rows to a volume in place.
@@ -69,7 +69,8 @@ def add_back_projections(
     step_mm
         Distance of two points of a line.
     centre_index
-        Where the rotation axis projects to, in points from the first of the line; need not be whole.
+        Where the rotation axis projects to, in points from the first of the line; need not be whole. One for all lines, or one
+        for each.
     n_threads
         Bands of voxel rows that may be worked on at the same time.
     """
@@ -78,11 +79,12 @@ def add_back_projections(
     cosine, sine = scale * np.cos(angles), scale * np.sin(angles)
     n_voxels = volume.shape[0]
     half_width = (n_voxels - 1) / 2
+    offset = np.broadcast_to(np.asarray(centre_index, dtype=np.float64), angles.shape).copy()
     n_bands = max(1, min(n_threads, volume.size * rows.shape[0] // _BLOCK_WORK))
     edges = np.linspace(0, n_voxels, n_bands + 1).astype(int)
 
     def add_band(band: int) -> None:
-        _add_rows(volume, rows, cosine, sine, centre_index, half_width, edges[band], edges[band + 1])
+        _add_rows(volume, rows, cosine, sine, offset, half_width, edges[band], edges[band + 1])
 
     if n_bands == 1:
         add_band(0)

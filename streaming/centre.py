@@ -40,7 +40,22 @@ class Centre:
     """Standard uncertainty in points, from the scatter of the data; infinity where the estimator does not say."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sinusoid:
+    """What the centres of mass of all projections say together, and each of them alone."""
+
+    centre: Centre
+    residual: Array
+    """Centre of mass minus sinusoid of every line, points, shape (n_lines,); NaN where a line holds too little to say."""
+
+
 def centre_of_mass(sinogram: Array, angles_deg: Array) -> Centre | None:
+    """Give the constant of :func:`fit_sinusoid`; None where there is none."""
+    fitted = fit_sinusoid(sinogram, angles_deg)
+    return None if fitted is None else fitted.centre
+
+
+def fit_sinusoid(sinogram: Array, angles_deg: Array) -> Sinusoid | None:
     """Fit a sinusoid to the centres of mass: each lies at c + a cos(theta) + b sin(theta), whatever the sample.
 
     Projections whose residual is beyond three robust standard deviations are left out. None if the angles span less than
@@ -67,7 +82,9 @@ def centre_of_mass(sinogram: Array, angles_deg: Array) -> Centre | None:
             return None
     variance = float(np.sum(residual[kept] ** 2)) / max(1, int(kept.sum()) - 3)
     covariance = np.linalg.pinv(design[kept].T @ design[kept]) * variance
-    return Centre(index=float(solution[0]), sigma=float(np.sqrt(covariance[0, 0])))
+    every = np.full(mass.size, np.nan)
+    every[is_full] = residual
+    return Sinusoid(centre=Centre(index=float(solution[0]), sigma=float(np.sqrt(covariance[0, 0]))), residual=every)
 
 
 def opposing_pairs(sinogram: Array, angles_deg: Array, *, near: float | None = None) -> Centre | None:

@@ -43,5 +43,13 @@ class Line:
     end_s: float
     geometry_sha256: str
     """Hash of the geometry that the patterns were integrated with."""
+    monitor: NDArray[np.float64] | None = None
+    """Beam before the sample at each point, shape (n_points,), any unit; None where nothing measured it."""
+    transmitted: NDArray[np.float64] | None = None
+    """Beam behind the sample at each point, as ``monitor``."""
     aborted: str = ""
     """Why the attempt ended early, in words; empty for a line that counts. Kept for the record, never analysed."""
+
+    def pattern_of(self, estimator: str) -> NDArray[np.float32]:
+        """Give the patterns of an estimator, ``mean`` or ``trimmed``, shape (n_points, n_radial)."""
+        return self.trimmed if estimator == "trimmed" else self.mean

@@ -14,6 +14,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from operando.errors import DataError
 from operando.messages import CellReading
@@ -133,6 +134,10 @@ def _write_patterns(entry: Any, line: Line) -> None:
     _put(patterns, "position", line.positions_mm, "mm")
     _put(patterns, "q", line.q, "1/angstrom")
     patterns["is_received"] = line.is_received
+    for name in ("monitor", "transmitted"):
+        readings = getattr(line, name)
+        if readings is not None:
+            patterns[name] = readings
     n_points, n_radial = line.mean.shape
     rows = max(1, min(n_points, _CHUNK_BYTES // max(1, 4 * n_radial)))
     for name, unit in (("mean", "photons/pixel"), ("trimmed", "photons/pixel"), ("variance", "(photons/pixel)^2")):
@@ -186,6 +191,8 @@ def _line_from_hdf5(file: Any) -> Line:
         start_s=float(entry["start"][()]),
         end_s=float(entry["end"][()]),
         geometry_sha256=_text(entry["geometry_sha256"]),
+        monitor=_readings(patterns, "monitor"),
+        transmitted=_readings(patterns, "transmitted"),
         aborted=_text(entry["aborted"]),
     )
     _check_shapes(line)
@@ -197,6 +204,10 @@ def _check_shapes(line: Line) -> None:
     for name in ("mean", "trimmed", "variance"):
         if getattr(line, name).shape != shape:
             raise ValueError(f"{name} has shape {getattr(line, name).shape}, positions and q make it {shape}")
+    for name in ("monitor", "transmitted"):
+        readings = getattr(line, name)
+        if readings is not None and readings.shape != shape[:1]:
+            raise ValueError(f"{name} has shape {readings.shape}, expected {shape[:1]}")
     if line.is_received.shape != shape[:1]:
         raise ValueError(f"is_received has shape {line.is_received.shape}, expected {shape[:1]}")
 
@@ -208,6 +219,10 @@ def _cell_from_hdf5(group: Any) -> CellReading:
             value = group[name][()]
             values[name] = value.decode() if isinstance(value, bytes) else value.item()
     return CellReading(**values)
+
+
+def _readings(group: Any, name: str) -> NDArray[np.float64] | None:
+    return group[name][()].astype(np.float64) if name in group else None
 
 
 def _text(dataset: Any) -> str:

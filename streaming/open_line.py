@@ -108,6 +108,8 @@ class OpenLine:
             start_s=flown.start_s if flown else announced.time_s,
             end_s=flown.end_s if flown else max(announced.time_s, self.last_frame_s),
             geometry_sha256=next((measured.geometry_sha256 for measured in self._measured.values()), ""),
+            monitor=self._of_each_point(flown.monitor) if flown else None,
+            transmitted=self._of_each_point(flown.transmitted) if flown else None,
             aborted=self.aborted,
         )
 
@@ -115,6 +117,12 @@ class OpenLine:
     def has_wrong_positions(self) -> bool:
         """Whether positions were captured for another number of points than announced, so that nobody knows which is whose."""
         return self.flown is not None and len(self.flown.positions_mm) != self.announced.n_points
+
+    def _of_each_point(self, values: list[float] | None) -> NDArray[np.float64] | None:
+        """Give readings of the flight as an array; None where there are none, or not one for each point."""
+        if values is None or len(values) != self.announced.n_points:
+            return None
+        return np.array(values, dtype=np.float64)
 
     def _positions(self) -> tuple[NDArray[np.float64], str]:
         announced = self.announced

@@ -6,7 +6,7 @@ neighbours whose weight it changed. So the volume always equals the batch recons
 arrival. When the centre moves, it is rebuilt from the kept lines.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -156,7 +156,7 @@ class Reconstruction:
         """
         volume = np.zeros((*self._volume.shape[:2], mixing.shape[0]))
         rows = np.stack([row.values[:, :-_N_EXTRA] @ mixing.T for row in self._rows.values()])
-        self._back_project(volume, rows * weights[:, None, None], self.angles_deg)
+        self._back_project(volume, rows * weights[:, None, None], [row.projection for row in self._rows.values()])
         return volume
 
     def _filtered(self, projection: Projection) -> _Row:
@@ -176,16 +176,17 @@ class Reconstruction:
         if not differences:
             return
         rows = np.stack([row.values * factors for row, factors in differences])
-        self._back_project(self._volume, rows, np.array([row.projection.angle_deg for row, _ in differences]))
+        self._back_project(self._volume, rows, [row.projection for row, _ in differences])
 
-    def _back_project(self, volume: Array, rows: Array, angles_deg: Array) -> None:
+    def _back_project(self, volume: Array, rows: Array, projections: Sequence[Projection]) -> None:
+        centre_index = (self.centre_mm - self.grid.first_position_mm) / self.grid.step_mm
         add_back_projections(
             volume,
             rows,
-            angles_deg=angles_deg,
+            angles_deg=np.array([projection.angle_deg for projection in projections]),
             pixel_mm=self.pixel_mm,
             step_mm=self.grid.step_mm,
-            centre_index=(self.centre_mm - self.grid.first_position_mm) / self.grid.step_mm,
+            centre_index=centre_index - np.array([projection.offset_steps for projection in projections]),
             n_threads=self._n_threads,
         )
 

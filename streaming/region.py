@@ -7,18 +7,21 @@ interpolation of holes and of positions, to the points. It is the same reconstru
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operando.bus import SupersededError
+from operando.correction import Correction
 from operando.scan import LineKey, TomogramGrid
 from streaming.amounts import Amounts, add_misfit, fit_amounts
 from streaming.channels import LiveChannels
+from streaming.correct.beam import reference_from_line
+from streaming.correct.points import point_scale
 from streaming.line import Line
 from streaming.reconstruct import Filter, convolved, filter_kernel
-from streaming.sinogram import Resampling, make_resampling
+from streaming.sinogram import Resampling, line_offset, make_resampling, shifted_grid
 
 Array = NDArray[np.float64]
 
@@ -30,6 +33,10 @@ class CountingLine:
     key: LineKey
     weight_rad: float
     """The angle that it stands for, scaled so that all lines together stand for half a turn."""
+    shift_mm: float = 0.0
+    """How far its points lie above their positions."""
+    air_points: tuple[int, ...] = ()
+    """Points whose mean is subtracted from all, as air."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,6 +56,8 @@ class Ingredients:
     """Mean pattern of the tomogram minus its fit, shape (n_radial,)."""
     mean_mass: float
     """Mean mass along the beam."""
+    correction: Correction
+    """What was corrected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,8 +68,11 @@ class Patterns:
     mean: NDArray[np.float32]
     """The estimator's patterns, shape (n_points, n_radial), photons per pixel; NaN where a frame is missing."""
     variance: NDArray[np.float32]
-    resampling: Resampling
+    positions_mm: Array
+    is_received: NDArray[np.bool_]
     ring_current_ma: float | None
+    monitor: Array | None
+    transmitted: Array | None
 
     @property
     def n_bytes(self) -> int:
@@ -82,14 +94,17 @@ class RegionFit:
     """Weighted profile residual Rwp, 0 to 1: R. A. Young, The Rietveld Method (1993), table 1.3."""
 
 
-def patterns_from_line(line: Line, *, grid: TomogramGrid, estimator: str) -> Patterns:
+def patterns_from_line(line: Line, *, estimator: str) -> Patterns:
     """Keep of a line what a region needs."""
     return Patterns(
         angle_deg=line.angle_deg,
-        mean=line.trimmed if estimator == "trimmed" else line.mean,
+        mean=line.pattern_of(estimator),
         variance=line.variance,
-        resampling=make_resampling(line.positions_mm, line.is_received, grid),
+        positions_mm=line.positions_mm,
+        is_received=line.is_received,
         ring_current_ma=line.ring_current_ma,
+        monitor=line.monitor,
+        transmitted=line.transmitted,
     )
 
 
@@ -123,20 +138,26 @@ def fit_region(
         If it is no longer wanted.
     """
     kernel = filter_kernel(ingredients.grid.n_points, window=ingredients.window)
-    reference_ma = patterns_of(ingredients.reference).ring_current_ma
+    reference = reference_from_line(patterns_of(ingredients.reference))
     n_radial = ingredients.residual.size
     pattern, variance, scan_variance = np.zeros(n_radial), np.zeros(n_radial), np.zeros(n_radial)
     for line in ingredients.lines:
         if not is_wanted():
             raise SupersededError("nobody waits for this region any more")
         patterns = patterns_of(line.key)
-        scale = reference_ma / patterns.ring_current_ma if reference_ma and patterns.ring_current_ma else 1.0
-        places = places_on_line(ingredients, patterns.angle_deg, x_mm=x_mm, y_mm=y_mm)
-        weights = line.weight_rad * scale * point_weights(places, kernel, patterns) / ingredients.grid.step_mm
+        scale, _ = point_scale(patterns, reference=reference, correction=ingredients.correction)
+        positions_mm, usable = patterns.positions_mm + line.shift_mm, patterns.is_received & np.isfinite(scale)
+        grid = shifted_grid(ingredients.grid, line_offset(positions_mm, usable, ingredients.grid))
+        places = places_on_line(grid, ingredients.centre_mm, patterns.angle_deg, x_mm=x_mm, y_mm=y_mm)
+        resampling = make_resampling(positions_mm, usable, grid)
+        weights = point_weights(convolved(places[:, None], kernel)[:, 0], resampling, n_points=scale.size)
+        if line.air_points:
+            weights[list(line.air_points)] -= weights.sum() / len(line.air_points)
+        weights *= line.weight_rad / grid.step_mm * np.where(usable, scale, 0.0)
         used = np.flatnonzero(weights)
         pattern += weights[used] @ patterns.mean[used]
         variance += weights[used] ** 2 @ patterns.variance[used]
-        scan_variance += np.nansum(patterns.variance, axis=0) * scale**2
+        scan_variance += np.nansum(patterns.variance * scale[:, None] ** 2, axis=0)
     amounts = fit_amounts(
         live.channels(_counted(pattern[None], live)),
         live.effective_variance(_counted(variance[None], live)),
@@ -152,10 +173,10 @@ def fit_region(
     )
 
 
-def places_on_line(ingredients: Ingredients, angle_deg: float, *, x_mm: Array, y_mm: Array) -> Array:
+def places_on_line(grid: TomogramGrid, centre_mm: float, angle_deg: float, *, x_mm: Array, y_mm: Array) -> Array:
     """Give how much each grid point of a line has in the mean of the voxels, before the filter; shape (n_points,)."""
-    grid, angle = ingredients.grid, np.deg2rad(angle_deg)
-    place = (x_mm * np.cos(angle) + y_mm * np.sin(angle) + ingredients.centre_mm - grid.first_position_mm) / grid.step_mm
+    angle = np.deg2rad(angle_deg)
+    place = (x_mm * np.cos(angle) + y_mm * np.sin(angle) + centre_mm - grid.first_position_mm) / grid.step_mm
     lower = np.clip(np.floor(place), 0, grid.n_points - 2).astype(np.intp)
     fraction = place - lower
     share = np.where((fraction >= 0) & (fraction <= 1), 1.0 / x_mm.size, 0.0)
@@ -164,13 +185,14 @@ def places_on_line(ingredients: Ingredients, angle_deg: float, *, x_mm: Array, y
     return places
 
 
-def point_weights(places: Array, kernel: Array, patterns: Patterns) -> Array:
-    """Give the weight of each point's pattern for these places: filter, holes and positions, all in reverse."""
-    # The filter is the same in both directions, so its reverse is itself.
-    weights = convolved(places[:, None], kernel)[:, 0]
-    resampling = patterns.resampling
+def point_weights(filtered: Array, resampling: Resampling, *, n_points: int) -> Array:
+    """Give the weight of each point's pattern for filtered places: holes and positions in reverse.
+
+    The filter is the same in both directions, so its reverse is itself.
+    """
+    weights = filtered.copy()
     _pour_holes(weights, resampling.is_measured)
-    points = np.zeros(patterns.mean.shape[0])
+    points = np.zeros(n_points)
     np.add.at(points, resampling.lower, weights * (1 - resampling.fraction))
     np.add.at(points, resampling.upper, weights * resampling.fraction)
     return points
@@ -208,9 +230,7 @@ def _rwp(pattern: Array, fit: Array, live: LiveChannels) -> float | None:
     return float(np.sqrt(live.weights[counted] @ (pattern - fit)[counted] ** 2 / power))
 
 
-def counting_lines(keys: Sequence[LineKey], weights_rad: Sequence[float]) -> tuple[CountingLine, ...]:
+def counting_lines(lines: Sequence[CountingLine]) -> tuple[CountingLine, ...]:
     """Give the lines with their weights scaled to half a turn."""
-    total = sum(weights_rad)
-    return tuple(
-        CountingLine(key=key, weight_rad=weight * np.pi / total) for key, weight in zip(keys, weights_rad, strict=True)
-    )
+    total = sum(line.weight_rad for line in lines)
+    return tuple(replace(line, weight_rad=line.weight_rad * np.pi / total) for line in lines)

@@ -5,7 +5,7 @@ grid point that nothing measured stays NaN here; what fills it for the reconstru
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ class Projection:
     """Variance of each channel where the effective variance is 1, shape (n_channels,)."""
     is_measured: NDArray[np.bool_]
     """Shape (n_grid_points,)."""
+    offset_steps: float = 0.0
+    """How many steps, at most half of one, its grid lies above that of the tomogram: a line that stands between the grid points
+    keeps its own, since interpolation would blur it."""
     pattern_sum: Array
     """Sum of the patterns received, shape (n_radial,)."""
     variance_sum: Array
@@ -108,6 +111,21 @@ class Resampling:
         variances: Array = (1 - self.fraction) ** 2 * points[self.lower] + self.fraction**2 * points[self.upper]
         variances[~self.is_measured] = np.nan
         return variances
+
+
+def line_offset(positions_mm: Array, is_received: NDArray[np.bool_], grid: TomogramGrid) -> float:
+    """Give how many steps, within half of one, the received points of a line lie above grid points: their circular mean."""
+    if not is_received.any():
+        return 0.0
+    turns = 2j * np.pi * (positions_mm[is_received] - grid.first_position_mm) / grid.step_mm
+    offset = float(np.angle(np.mean(np.exp(turns))) / (2 * np.pi))
+    # A line that stands where it was planned is not moved by rounding.
+    return offset if abs(offset) > 1e-6 else 0.0
+
+
+def shifted_grid(grid: TomogramGrid, offset_steps: float) -> TomogramGrid:
+    """Give the grid that lies so many steps above."""
+    return replace(grid, first_position_mm=grid.first_position_mm + offset_steps * grid.step_mm)
 
 
 def make_resampling(positions_mm: Array, is_received: NDArray[np.bool_], grid: TomogramGrid) -> Resampling:

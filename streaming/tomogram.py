@@ -18,15 +18,16 @@ from operando.messages import RunStarted
 from operando.profile import Profile
 from operando.scan import LineKey, TomogramGrid
 from streaming.amounts import Amounts, add_misfit, fit_amounts
-from streaming.centre import Centre, centre_of_mass
 from streaming.channels import LiveChannels, PatternModel, make_live_channels
-from streaming.correct import check_grid, make_projection, typical_variance
+from streaming.correct.beam import Reference, reference_from_line
+from streaming.correct.found import NOTHING, Found, find_corrections
+from streaming.correct.points import LinePoints, MassProfile, check_grid, make_points, place, place_mass, typical_variance
 from streaming.halves import scatter_of_halves
 from streaming.line import Line
 from streaming.maps import Map, make_maps
 from streaming.reconstruct import Reconstruction, Slice
 from streaming.record import LineRecord, record_from_line
-from streaming.region import Ingredients, counting_lines
+from streaming.region import CountingLine, Ingredients, counting_lines
 from streaming.sinogram import Projection, Sinogram
 
 logger = structlog.get_logger(__name__)
@@ -35,9 +36,6 @@ Array = NDArray[np.float64]
 
 _CENTRE_STEPS = 0.1
 """Points to which the centre is rounded: finer rebuilds the slice for nothing, coarser blurs it by more than a twentieth."""
-_CENTRE_LINES = 8
-_CENTRE_MEASURED = 0.9
-"""Part of a line that must be measured for its centre of mass to be trusted."""
 _CENTRE_SIGMA = 0.3
 """Points: an estimate less certain than this is worse than the profile's value."""
 
@@ -70,6 +68,8 @@ class Result:
     """Centre that the slice was made with."""
     estimated_centre_mm: float | None
     centre_sigma_mm: float | None
+    found: Found
+    """What was found to be corrected, and what of it was."""
     records: list[LineRecord]
     """The attempts that count, by line."""
     ingredients: Ingredients
@@ -114,11 +114,14 @@ class Tomogram:
         self._run = run.run
         self._sinogram = Sinogram()
         self._records: dict[tuple[int, int], LineRecord] = {}
-        self._mass: dict[tuple[int, int], Array] = {}
+        self._points: dict[tuple[int, int], LinePoints] = {}
+        self._profiles: dict[tuple[int, int], MassProfile] = {}
+        self._shifts: dict[tuple[int, int], float] = {}
         self._aborted: set[tuple[int, int]] = set()
         self._reference: tuple[int, int] | None = None
         self._live: LiveChannels | None = None
-        self._estimate: Centre | None = None
+        self._beam = Reference()
+        self._found: Found = NOTHING
         self._lost: list[Lost] = []
         self._reconstruction = self._new_reconstruction()
 
@@ -164,7 +167,7 @@ class Tomogram:
         known = {**self._records, key: record_from_line(line)}
         if self._live is None or self._lowest(known) == key:
             self._live = make_live_channels(self._model, typical_variance(line))
-            self._records, self._reference = known, key
+            self._records, self._reference, self._beam = known, key, reference_from_line(line)
             self._rebuild(line)
             return
         self._records = known
@@ -184,7 +187,7 @@ class Tomogram:
 
     def result(self) -> Result | None:
         """Give what is known now; None before the first line."""
-        if self._live is None or not len(self._sinogram):
+        if self._live is None or not any(projection.n_received for projection in self._sinogram):
             return None
         projections = list(self._sinogram)
         n_patterns = max(1, sum(projection.n_received for projection in projections))
@@ -201,7 +204,7 @@ class Tomogram:
             mean_mass=mean_mass,
             live=self._live,
         )
-        step_mm, sigma = self.grid.step_mm, self._estimate.sigma if self._estimate else None
+        centre = self._found.centre
         return Result(
             maps=make_maps(slice_, amounts, profile=self._profile, structures=self._model.structures),
             slice=slice_,
@@ -212,8 +215,9 @@ class Tomogram:
             mean_pattern=mean_pattern,
             mean_fit=mean_fit,
             centre_mm=self._reconstruction.centre_mm,
-            estimated_centre_mm=self._mm(self._estimate.index) if self._estimate else None,
-            centre_sigma_mm=sigma * step_mm if sigma is not None else None,
+            estimated_centre_mm=self._mm(centre.index) if centre else None,
+            centre_sigma_mm=self.grid.step_mm * centre.sigma if centre else None,
+            found=self._found,
             records=[self._records[p.key.line, p.key.attempt] for p in projections],
             ingredients=self._ingredients(projections, residual=mean_pattern - mean_fit, mean_mass=mean_mass),
         )
@@ -228,10 +232,17 @@ class Tomogram:
             centre_mm=self._reconstruction.centre_mm,
             window=self._profile.reconstruction.filter,
             estimator=self._profile.integration.estimator,
-            lines=counting_lines([keys[line] for line in weights], list(weights.values())),
+            lines=counting_lines([self._counting_line(keys[line], weight) for line, weight in weights.items()]),
             reference=self._records[lowest].key,
             residual=residual,
             mean_mass=mean_mass,
+            correction=self._profile.correction,
+        )
+
+    def _counting_line(self, key: LineKey, weight_rad: float) -> CountingLine:
+        held = (key.line, key.attempt)
+        return CountingLine(
+            key=key, weight_rad=weight_rad, shift_mm=self._shifts[held], air_points=self._points[held].air_points
         )
 
     def _lowest(self, records: Mapping[tuple[int, int], LineRecord]) -> tuple[int, int] | None:
@@ -263,40 +274,57 @@ class Tomogram:
             except (DataError, OSError) as wrong:
                 self._lost.append(Lost(key=self._records.pop(key).key, reason=str(wrong)))
                 self._sinogram.remove(line=key[0], attempt=key[1])
+                self._points.pop(key, None)
                 continue
             self._take_up(again, self._live)
+        self._correct()
         self._reconstruction.update({line: self._sinogram.projection(line) for line in self._sinogram.lines()})
         self._follow_centre()
 
     def _take_up(self, line: Line, live: LiveChannels) -> None:
         key = (line.key.line, line.key.attempt)
-        reference = self._records[self._reference] if self._reference else None
-        projection = make_projection(
+        points = make_points(
             line,
-            grid=self.grid,
             live=live,
             estimator=self._profile.integration.estimator,
-            reference_current_ma=reference.ring_current_ma if reference else None,
+            reference=self._beam,
+            correction=self._profile.correction,
         )
-        self._sinogram.add(projection)
-        noise = np.nan_to_num(projection.variance)
-        amounts = fit_amounts(projection.channels, noise, live=live, mean_variance=np.ones(self._model.q.size))
-        self._mass[key] = np.where(projection.is_measured, amounts.phases.sum(axis=-1), np.nan)
+        self._points[key] = points
+        self._profiles[key] = place_mass(points, grid=self.grid)
+        self._put(key)
+
+    def _put(self, key: tuple[int, int]) -> None:
+        """Put a line where it really was, as far as that is known."""
+        points = self._points[key]
+        self._shifts[key] = self._found.shift_mm(line=key[0], direction=points.direction)
+        self._sinogram.add(place(points, grid=self.grid, shift_mm=self._shifts[key]))
+
+    def _correct(self) -> set[int]:
+        """Find what is to be corrected, put the lines that it moves elsewhere, and give their numbers."""
+        counting = [(p.key.line, p.key.attempt) for p in self._sinogram]
+        self._found = find_corrections(
+            [self._profiles[key] for key in counting], step_mm=self.grid.step_mm, correction=self._profile.correction
+        )
+        moved = set()
+        for key, points in self._points.items():
+            if abs(self._found.shift_mm(line=key[0], direction=points.direction) - self._shifts[key]) > 1e-9:
+                self._put(key)
+                moved.add(key[0])
+        if moved:
+            logger.info("lines moved", lines=len(moved), zigzag_mm=round(self._found.zigzag_mm, 5))
+        return moved
 
     def _refresh(self, line: int) -> None:
-        self._reconstruction.update({line: self._sinogram.projection(line)})
+        changed = self._correct() | {line}
+        self._reconstruction.update({number: self._sinogram.projection(number) for number in sorted(changed)})
         self._follow_centre()
 
     def _follow_centre(self) -> None:
-        """Estimate the centre from the mass sinogram, and rebuild the slice when it has moved to another tenth of a point."""
-        used = [p for p in self._sinogram if p.is_measured.mean() >= _CENTRE_MEASURED]
-        self._estimate = None
-        if len(used) >= _CENTRE_LINES:
-            mass = np.stack([_without_gaps(self._mass[p.key.line, p.key.attempt]) for p in used])
-            self._estimate = centre_of_mass(mass, np.array([p.angle_deg for p in used]))
-        centre_mm = self._profile.scan.centre_mm
-        if self._estimate is not None and self._estimate.sigma < _CENTRE_SIGMA:
-            centre_mm = self._mm(_CENTRE_STEPS * round(self._estimate.index / _CENTRE_STEPS))
+        """Rebuild the slice when the centre has moved to another tenth of a point."""
+        centre_mm, centre = self._profile.scan.centre_mm, self._found.centre
+        if centre is not None and centre.sigma < _CENTRE_SIGMA:
+            centre_mm = self._mm(_CENTRE_STEPS * round(centre.index / _CENTRE_STEPS))
         if abs(centre_mm - self._reconstruction.centre_mm) > 1e-6 * self.grid.step_mm:
             logger.info("centre moved", from_mm=round(self._reconstruction.centre_mm, 5), to_mm=round(centre_mm, 5))
             self._reconstruction.move_centre(centre_mm)
@@ -308,7 +336,8 @@ class Tomogram:
         shape = (self.grid.angles_deg.size, self.grid.n_points)
         mass, is_measured = np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
         for projection in projections:
-            mass[projection.key.line] = self._mass[projection.key.line, projection.key.attempt]
+            key = (projection.key.line, projection.key.attempt)
+            mass[key[0]] = place_mass(self._points[key], grid=self.grid, shift_mm=self._shifts[key]).mass
             is_measured[projection.key.line] = projection.is_measured
         return mass, is_measured
 
@@ -316,9 +345,3 @@ class Tomogram:
         amounts = fit_amounts(live.channels(pattern[None]), np.ones(1), live=live, mean_variance=variance)
         fit: Array = self._model.templates @ amounts.values[0]
         return fit
-
-
-def _without_gaps(values: Array) -> Array:
-    points = np.arange(values.size)
-    known = np.isfinite(values)
-    return np.interp(points, points[known], values[known])

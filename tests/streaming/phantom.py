@@ -79,13 +79,26 @@ class Phantom:
         missing: tuple[int, ...] = (),
         ring_current_ma: float | None = 100.0,
         offset_mm: float = 0.0,
+        late_mm: float = 0.0,
+        beam: Array | None = None,
+        monitor: Array | None = None,
+        attenuation_per_mm: float = 0.0,
+        has_diode: bool = False,
         aborted: str = "",
     ) -> Line:
-        """Fly a line: even ones upwards, odd ones downwards."""
+        """Fly a line: even ones upwards, odd ones downwards.
+
+        ``offset_mm`` is known to the positions; ``late_mm``, by which the detector lags in the sense of flight, is not.
+        ``beam`` multiplies each point; ``attenuation_per_mm`` is that of the first disc and dims air and sample alike.
+        """
         run = run or a_run()
         direction = 1 if number % 2 == 0 else -1
         positions = run.first_position_mm + run.step_mm * np.arange(run.n_points)[::direction] + offset_mm
-        expected = self._expected(positions, run.angles_deg[number]) * ((ring_current_ma or 100.0) / 100.0)
+        true_mm = positions + direction * late_mm
+        angle_deg = run.angles_deg[number]
+        transmission = np.exp(-attenuation_per_mm * self._chords(self._discs[0], true_mm, angle_deg))
+        expected = self._expected(true_mm, angle_deg) * ((ring_current_ma or 100.0) / 100.0)
+        expected *= (transmission * (1.0 if beam is None else beam))[:, None]
         # Pixels of a bin grow with q; each counts photons.
         n_pixels = self._photons * self.model.q[None, :] if self._photons else np.full_like(expected, 1e12)
         random = np.random.default_rng([self._seed, number, attempt])
@@ -112,6 +125,8 @@ class Phantom:
             start_s=1000.0 + 3 * number,
             end_s=1002.0 + 3 * number,
             geometry_sha256="0" * 64,
+            monitor=monitor,
+            transmitted=5e4 * transmission * (1.0 if beam is None else beam) if has_diode else None,
             aborted=aborted,
         )
 
@@ -128,14 +143,19 @@ class Phantom:
         return truth
 
     def _expected(self, positions_mm: Array, angle_deg: float) -> Array:
-        angle = np.deg2rad(angle_deg)
         amounts = np.zeros((positions_mm.size, self.model.templates.shape[1]))
         for disc in self._discs:
-            distance = positions_mm - CENTRE_MM - (disc.x * np.cos(angle) + disc.y * np.sin(angle))
-            chords = 2 * np.sqrt(np.maximum(disc.radius**2 - distance**2, 0))
+            chords = self._chords(disc, positions_mm, angle_deg)
             for name, amount in disc.amounts.items():
                 amounts[:, self._names.index(name)] += amount * chords * self._scale
             amounts[:, self.model.n_phases :] += 0.02 * chords[:, None]
         # Air on the whole path: smooth, the same at every position.
         amounts[:, self.model.n_phases :] += 0.05
         return amounts @ self.model.templates.T
+
+    @staticmethod
+    def _chords(disc: Disc, positions_mm: Array, angle_deg: float) -> Array:
+        angle = np.deg2rad(angle_deg)
+        distance = positions_mm - CENTRE_MM - (disc.x * np.cos(angle) + disc.y * np.sin(angle))
+        chords: Array = 2 * np.sqrt(np.maximum(disc.radius**2 - distance**2, 0))
+        return chords

@@ -12,7 +12,7 @@ from operando.scan import LineKey
 from streaming.analysis import Analysis
 from streaming.answering import KnownTomograms, RegionAnswerer, ingredients_from_archive
 from streaming.channels import make_live_channels
-from streaming.correct import typical_variance
+from streaming.correct.points import typical_variance
 from streaming.line import Line
 from streaming.region import fit_region, patterns_from_line
 from streaming.tomogram import Result, Tomogram
@@ -53,7 +53,7 @@ def test_channels_of_a_voxels_pattern_are_the_reconstructed_channels_of_that_vox
             x_mm=result.axis_mm[[column]],
             y_mm=result.axis_mm[[row]],
             live=live,
-            patterns_of=lambda key: patterns_from_line(lines[key], grid=result.ingredients.grid, estimator="mean"),
+            patterns_of=lambda key: patterns_from_line(lines[key], estimator="mean"),
         )
         channels = live.channels(np.nan_to_num(fit.pattern)[None])[0]
         np.testing.assert_allclose(channels, result.slice.channels[row, column], atol=1e-6 * largest.max())
@@ -69,7 +69,7 @@ def test_the_mean_of_voxels_is_the_pattern_of_their_region(phantom, lines, resul
             x_mm=result.axis_mm[columns],
             y_mm=result.axis_mm[rows],
             live=live,
-            patterns_of=lambda key: patterns_from_line(lines[key], grid=result.ingredients.grid, estimator="mean"),
+            patterns_of=lambda key: patterns_from_line(lines[key], estimator="mean"),
         ).pattern
 
     single = [pattern([column], [row]) for column, row in [(15, 14), (16, 14), (19, 20)]]
