@@ -37,6 +37,7 @@ from streaming.answering import KnownTomograms, RegionAnswerer
 from streaming.archive import run_of_archive, write_scan
 from streaming.centre import CENTRES_AGREE, compare_centres
 from streaming.channels import PatternModel, make_pattern_model
+from streaming.correct.found import words_on
 from streaming.line_shelf import LineShelf
 from streaming.publish import publish_progress, publish_result
 from streaming.run_cell import RunCell
@@ -146,6 +147,7 @@ class Analysis:
         self._cell = RunCell()
         self._revision = 0
         self._shown_state = ""
+        self._told: set[str] = set()
         self._is_dirty = False
         self._published_at = float("-inf")
         self._archive_retry_at: float | None = None
@@ -209,6 +211,7 @@ class Analysis:
         self._state = RunState(clock=self._clock)
         self._cell.begin(run.time_s)
         self._shown_state = ""
+        self._told = set()
         self._store.append(run, key=f"run/{run.run}")
 
     def _hear_of_run(self, run: str, message: Message) -> None:
@@ -270,6 +273,7 @@ class Analysis:
         archive = self._out / "scan.nxs"
         if result is not None:
             self._revision += 1
+            self._tell_of_faults(result)
             self.tomograms.hand_over(result.ingredients)
             publish_result(
                 self._store,
@@ -325,6 +329,16 @@ class Analysis:
             is_split = np.ptp([centre.index for centre in estimates.values()]) > CENTRES_AGREE
             text = f"rotation centre (mm): {words}" + ("; they disagree: is the sample drifting?" if is_split else "")
             self._notice(text, level="warning" if is_split else "info")
+
+    def _tell_of_faults(self, result: Result) -> None:
+        """Say of each fault of the scan once in a run that it was found."""
+        if self._run is None:
+            return
+        words = words_on(result.found, step_mm=self._run.step_mm, speed_mm_s=self._run.speed_mm_s)
+        for fault, text in words.items():
+            if fault not in self._told:
+                self._told.add(fault)
+                self._notice(text)
 
     def _keep_archive_of_other_run(self, run: RunStarted) -> None:
         """Set the archive of an earlier run aside under its run's name; its line files stay where they are."""

@@ -80,6 +80,26 @@ def find_corrections(profiles: Sequence[MassProfile], *, step_mm: float, correct
     return Found(centre=sinusoid.centre, zigzag=zigzag, wobble=wobble, zigzag_mm=zigzag_mm, wobble_mm=moved)
 
 
+def words_on(found: Found, *, step_mm: float, speed_mm_s: float) -> dict[str, str]:
+    """Give a sentence on each fault that is significant, by the fault's name."""
+    words = {}
+    zigzag, wobble = found.zigzag, found.wobble
+    if zigzag is not None and zigzag.is_significant:
+        delay_ms, sigma_ms = (1e3 * steps * step_mm / speed_mm_s for steps in (zigzag.steps, zigzag.sigma))
+        words["zigzag"] = (
+            f"lines of opposite directions stand {2 * abs(zigzag.steps):.2f} points apart: exposures are {delay_ms:.1f} "
+            f"+- {sigma_ms:.1f} ms late against their positions; "
+            + ("corrected" if found.zigzag_mm else "not corrected, the profile says so")
+        )
+    if wobble is not None and wobble.is_significant:
+        words["wobble"] = (
+            f"projections stand {wobble.rms_steps:.2f} points (RMS) off the sinusoid of their centre of mass, counting "
+            f"explains {wobble.noise_steps:.2f}: "
+            + ("moved back" if found.wobble_mm else "run-out of the stage, or absorption that is not corrected; not corrected")
+        )
+    return words
+
+
 def _without_gaps(values: Array) -> Array:
     points = np.arange(values.size)
     known = np.isfinite(values)

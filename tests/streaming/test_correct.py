@@ -1,5 +1,6 @@
 """Corrections: each fault switched on alone, found with its size, taken off; and not found where it is not."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from operando.correction import Correction
 from operando.profile import Profile
 from operando.scan import LineKey
+from streaming.channels import make_pattern_model
 from streaming.correct.beam import Reference, beam_scale, reference_from_line
-from streaming.correct.found import find_corrections
+from streaming.correct.found import find_corrections, words_on
 from streaming.correct.outside import outside_points
 from streaming.correct.points import MassProfile
 from streaming.correct.transmission import transmission_from_diode, transmission_of_map
@@ -24,6 +26,7 @@ from tests.streaming.phantom import CENTRE_MM, N_LINES, N_POINTS, STEP_MM, Phant
 
 Array = NDArray[np.float64]
 PROFILE = demo_profile()
+MODEL = make_pattern_model(PROFILE)
 
 
 def with_correction(**settings: object) -> Profile:
@@ -32,7 +35,7 @@ def with_correction(**settings: object) -> Profile:
 
 def analysed(lines: list[Line], profile: Profile = PROFILE) -> Result:
     shelf = {line.key: line for line in lines}
-    tomogram = Tomogram(profile=profile, model=Phantom(PROFILE).model, run=a_run(), read_again=shelf.__getitem__)
+    tomogram = Tomogram(profile=profile, model=MODEL, run=a_run(), read_again=shelf.__getitem__)
     for line in lines:
         tomogram.add(line)
     result = tomogram.result()
@@ -58,6 +61,11 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture(scope="module")
+def clean() -> Phantom:
+    return Phantom(PROFILE)
+
+
+@pytest.fixture(scope="module")
 def faultless(phantom: Phantom) -> Result:
     return analysed([phantom.line(i) for i in range(N_LINES)])
 
@@ -75,9 +83,8 @@ def test_a_beam_that_flickers_from_point_to_point_is_normalised_by_its_monitor(p
     assert without > 3 * noise
 
 
-def test_a_line_without_monitor_falls_back_to_the_ring_current_and_says_so() -> None:
-    phantom = Phantom(PROFILE)
-    line = phantom.line(3, ring_current_ma=80.0)
+def test_a_line_without_monitor_falls_back_to_the_ring_current_and_says_so(clean: Phantom) -> None:
+    line = clean.line(3, ring_current_ma=80.0)
     scale = beam_scale(line, Reference(monitor=5e4, ring_current_ma=100.0), source="auto")
     assert scale.source == "ring current"
     np.testing.assert_allclose(scale.factor, 1.25)
@@ -85,8 +92,7 @@ def test_a_line_without_monitor_falls_back_to_the_ring_current_and_says_so() -> 
     assert (nothing.source, set(nothing.factor)) == ("nothing", {1.0})
 
 
-def test_a_point_without_beam_is_a_missing_pixel_and_never_a_shift(faultless: Result) -> None:
-    clean = Phantom(PROFILE)
+def test_a_point_without_beam_is_a_missing_pixel_and_never_a_shift(clean: Phantom) -> None:
     beam = np.ones(N_POINTS)
     beam[11] = 0.0
     lines = [clean.line(i, monitor=5e4 * (beam if i == 6 else np.ones(N_POINTS))) for i in range(N_LINES)]
@@ -97,8 +103,8 @@ def test_a_point_without_beam_is_a_missing_pixel_and_never_a_shift(faultless: Re
     np.testing.assert_allclose(result.mass_sinogram[known], whole[known], rtol=1e-6)
 
 
-def test_the_reference_has_no_monitor_where_every_reading_is_zero() -> None:
-    line = replace(Phantom(PROFILE).line(0), monitor=np.zeros(N_POINTS))
+def test_the_reference_has_no_monitor_where_every_reading_is_zero(clean: Phantom) -> None:
+    line = replace(clean.line(0), monitor=np.zeros(N_POINTS))
     assert reference_from_line(line).monitor is None
 
 
@@ -201,8 +207,7 @@ def test_a_few_lines_say_nothing() -> None:
 # --- transmission and air --------------------------------------------------------------------------------------------
 
 
-def test_self_absorption_is_taken_off_by_the_diode(faultless: Result) -> None:
-    clean = Phantom(PROFILE)
+def test_self_absorption_is_taken_off_by_the_diode(clean: Phantom) -> None:
     truth = analysed([clean.line(i) for i in range(N_LINES)])
     lines = [clean.line(i, attenuation_per_mm=0.5, has_diode=True, monitor=np.full(N_POINTS, 5e4)) for i in range(N_LINES)]
     corrected = analysed(lines, with_correction(self_absorption="diode"))
@@ -211,8 +216,7 @@ def test_self_absorption_is_taken_off_by_the_diode(faultless: Result) -> None:
     assert difference(left, truth) > 0.02
 
 
-def test_air_is_dimmed_by_the_sample_as_the_sample_is(faultless: Result) -> None:
-    clean = Phantom(PROFILE)
+def test_air_is_dimmed_by_the_sample_as_the_sample_is(clean: Phantom) -> None:
     lines = [clean.line(i, attenuation_per_mm=0.5, has_diode=True) for i in range(N_LINES)]
     result = analysed(lines, with_correction(self_absorption="diode"))
     n_phases = clean.model.n_phases
@@ -225,17 +229,17 @@ def test_air_is_dimmed_by_the_sample_as_the_sample_is(faultless: Result) -> None
     assert all(line.air_points for line in result.ingredients.lines)
 
 
-def test_a_line_that_never_leaves_the_sample_has_no_open_beam() -> None:
-    line = replace(Phantom(PROFILE).line(0), transmitted=np.linspace(2e4, 3e4, N_POINTS))
+def test_a_line_that_never_leaves_the_sample_has_no_open_beam(clean: Phantom) -> None:
+    line = replace(clean.line(0), transmitted=np.linspace(2e4, 3e4, N_POINTS))
     assert transmission_from_diode(line) is None
     profile = with_correction(self_absorption="diode")
-    tomogram = Tomogram(profile=profile, model=Phantom(PROFILE).model, run=a_run(), read_again=lambda key: line)
+    tomogram = Tomogram(profile=profile, model=MODEL, run=a_run(), read_again=lambda key: line)
     tomogram.add(line)
     assert tomogram.result() is None
 
 
-def test_readings_are_kept_with_the_order_of_their_points() -> None:
-    line = Phantom(PROFILE).line(1, attenuation_per_mm=0.5, has_diode=True)
+def test_readings_are_kept_with_the_order_of_their_points(clean: Phantom) -> None:
+    line = clean.line(1, attenuation_per_mm=0.5, has_diode=True)
     transmission = transmission_from_diode(line)
     assert transmission is not None
     distance = line.positions_mm - CENTRE_MM
@@ -267,3 +271,12 @@ def test_points_beside_the_sample_are_told_from_a_sample_that_fills_the_line() -
     assert not outside[11:34].any()
     assert not outside_points(5 + np.cos(np.linspace(-1, 1, 40)), sigma).sum() > 6
     assert not outside_points(np.linspace(1, 5, 40), sigma).any()
+
+
+def test_a_person_is_told_of_each_fault_in_a_sentence(phantom: Phantom, faultless: Result) -> None:
+    assert not words_on(faultless.found, step_mm=STEP_MM, speed_mm_s=2.5)
+    late = analysed([phantom.line(i, late_mm=0.04) for i in range(N_LINES)]).found
+    words = words_on(late, step_mm=STEP_MM, speed_mm_s=2.5)
+    assert list(words) == ["zigzag"]
+    assert re.search(r"stand 0\.[78]\d points apart: exposures are 1[456]\.\d \+- \d\.\d ms late", words["zigzag"])
+    assert words["zigzag"].endswith("corrected")
