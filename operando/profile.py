@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validat
 
 from operando.correction import Correction
 from operando.errors import MissingInputError, ProfileError
+from operando.refinement import Refinable, Refinement
 from operando.section import STRICT, Finite, Fraction, Positive, TcpAddress
 from operando.surroundings import Dose, Watched
 
@@ -215,6 +216,14 @@ class Phase(Section):
     """x in LixC6 that this phase stands for; None if it is not a graphite phase."""
     fwhm_deg: Positive = 0.05
     """Width of its reflections in two theta."""
+    refine: list[Refinable] = []
+    """What the full profile refines of it in every voxel beside its amount."""
+    range_percent: Annotated[float, Field(gt=0, le=10)] = 2.0
+    """How far a length may be from that of the mean pattern."""
+    lithium_curve: Path | None = None
+    """Table of lithium against ``a`` and ``c`` (CSV), for a phase whose lattice tells its lithium."""
+    lithium_x_range: tuple[Fraction, Fraction] | None = None
+    """Range of x that this phase cannot be told apart from, for instance 0.33 to 0.5 for stages 2L and 2."""
     colormap: str = "viridis"
 
 
@@ -394,6 +403,7 @@ class Profile(Section):
     phases: Annotated[list[Phase], Field(min_length=1)]
     reconstruction: Reconstruction = Reconstruction()
     correction: Correction = Correction()
+    refinement: Refinement = Refinement()
     cell: Cell
     cell_limits: CellLimits = CellLimits()
     dose: Dose | None = None
@@ -502,7 +512,10 @@ def _with_absolute_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]
         key: str((folder / value).resolve()) if key in ("poni", "mask") else value
         for key, value in values.get("geometry", {}).items()
     }
-    phases = [{**phase, "cif": str((folder / phase["cif"]).resolve())} for phase in values.get("phases", []) if "cif" in phase]
+    phases = [
+        {**phase, **{key: str((folder / phase[key]).resolve()) for key in ("cif", "lithium_curve") if key in phase}}
+        for phase in values.get("phases", [])
+    ]
     return {**values, **({"geometry": geometry} if geometry else {}), **({"phases": phases} if phases else {})}
 
 
@@ -514,6 +527,8 @@ def write_profile(profile: Profile, path: Path) -> None:
         values["geometry"]["mask"] = str(profile.path(profile.geometry.mask))
     for phase, section in zip(profile.phases, values["phases"], strict=True):
         section["cif"] = str(profile.path(phase.cif))
+        if phase.lithium_curve is not None:
+            section["lithium_curve"] = str(profile.path(phase.lithium_curve))
     if profile.listen is not None:
         values["listen"]["table"] = str(profile.path(Path(profile.listen.table)))
     for key in ("source", "fallback"):

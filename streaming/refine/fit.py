@@ -51,6 +51,8 @@ class Refined:
     """Whether the lengths and width of each moving phase were refined, shape (n, n_moving)."""
     is_at_limit: NDArray[np.bool_]
     """Whether one of them stands at the end of its range, shape (n, n_moving)."""
+    changes: Array | None
+    """What ``differences`` would change of scales and parameters, shape (n, n_phases + 4 n_moving)."""
 
     @property
     def is_solved(self) -> NDArray[np.bool_]:
@@ -101,6 +103,7 @@ def refine(
     weights: Array,
     start: Array | None = None,
     *,
+    differences: NDArray[np.float32] | None = None,
     n_threads: int = 2,
     significance: float = SIGNIFICANCE,
 ) -> Refined:
@@ -118,21 +121,21 @@ def refine(
         Shape (n_radial,); 0 leaves a bin out.
     start
         Lengths and widths to begin with, shape (n, n_moving, 4); None takes those of the model.
+    differences
+        Small additions to the patterns, shape (n, n_radial), whose effect shall be known.
     n_threads
         Stretches of patterns that are worked on at the same time.
     significance
         Standard uncertainties that an amount must be above zero for its phase to move.
     """
-    n, n_moving, n_out = patterns.shape[0], len(model.moving), model.n_phases + N_PARAMETERS * len(model.moving)
+    n_moving, tables = len(model.moving), model.tables
     usable = np.ascontiguousarray(np.where(weights > 0, patterns, 0.0), dtype=np.float32)
-    parameters = np.array(
-        np.broadcast_to(model.start(), (n, n_moving, N_PARAMETERS)) if start is None else start, np.float64, order="C"
-    )
-    linear, covariance = np.zeros((n, model.n_static + n_moving)), np.zeros((n, n_out, n_out))
-    residuals, status, is_moved = np.zeros((n, 2)), np.zeros(n, np.uint8), np.zeros((n, n_moving), np.bool_)
+    added = np.zeros((0, usable.shape[1]), np.float32)
+    if differences is not None:
+        added = np.ascontiguousarray(np.where(weights > 0, differences, 0.0), dtype=np.float32)
+    room = _make_room(model, len(usable), start)
     low, high, largest = _limits(model)
     kind = np.where(np.arange(model.n_static) < model.n_fixed, BOUNDED, FREE).astype(np.int64)
-    tables = model.tables
 
     def work(part: slice) -> None:
         refine_patterns(
@@ -140,14 +143,46 @@ def refine(
             tables.first, tables.metric, tables.amplitude, tables.table, tables.widths, tables.powers, tables.volumes,
             model.grid.q_first_edge, model.grid.q_step, model.grid.wavelength_angstrom,
             model.is_free(), low, high, largest, significance,
-            parameters[part], linear[part], covariance[part], residuals[part], status[part], is_moved[part],
+            room.parameters[part], room.linear[part], room.covariance[part], room.residuals[part], room.status[part],
+            room.is_moved[part], added[part], room.changes[part],
         )  # fmt: skip
 
-    edges = np.linspace(0, n, min(max(1, n_threads), max(1, n // 16)) + 1).astype(int)
+    edges = np.linspace(0, len(usable), min(max(1, n_threads), max(1, len(usable) // 16)) + 1).astype(int)
     parts = [slice(first, last) for first, last in itertools.pairwise(edges)]
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(work, parts))
-    return _refined(model, linear, covariance, parameters, residuals, noise, weights, status, is_moved, (low, high))
+    n_free = model.n_static + n_moving + room.is_moved @ model.is_free().sum(axis=1)
+    expected = np.maximum(np.count_nonzero(weights) - n_free, 1) * np.where(noise > 0, noise, np.nan)
+    is_at_limit = np.any(((room.parameters <= low) | (room.parameters >= high)) & model.is_free(), axis=-1)
+    return _refined(model, room, expected, is_at_limit, has_changes=differences is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Room:
+    """What the kernel writes into: fixed phases and background before moving phases."""
+
+    parameters: Array
+    linear: Array
+    covariance: Array
+    residuals: Array
+    status: NDArray[np.uint8]
+    is_moved: NDArray[np.bool_]
+    changes: Array
+
+
+def _make_room(model: ProfileModel, n: int, start: Array | None) -> _Room:
+    n_moving = len(model.moving)
+    n_out = model.n_phases + N_PARAMETERS * n_moving
+    begin = np.broadcast_to(model.start(), (n, n_moving, N_PARAMETERS)) if start is None else start
+    return _Room(
+        parameters=np.array(begin, np.float64, order="C"),
+        linear=np.zeros((n, model.n_static + n_moving)),
+        covariance=np.zeros((n, n_out, n_out)),
+        residuals=np.zeros((n, 2)),
+        status=np.zeros(n, np.uint8),
+        is_moved=np.zeros((n, n_moving), np.bool_),
+        changes=np.zeros((n, n_out)),
+    )
 
 
 def _limits(model: ProfileModel) -> tuple[Array, Array, Array]:
@@ -164,36 +199,23 @@ def _limits(model: ProfileModel) -> tuple[Array, Array, Array]:
 
 
 def _refined(
-    model: ProfileModel,
-    linear: Array,
-    covariance: Array,
-    parameters: Array,
-    residuals: Array,
-    noise: Array,
-    weights: Array,
-    status: NDArray[np.uint8],
-    is_moved: NDArray[np.bool_],
-    limits: tuple[Array, Array],
+    model: ProfileModel, room: _Room, expected: Array, is_at_limit: NDArray[np.bool_], *, has_changes: bool
 ) -> Refined:
-    n_phases, n_static = model.n_phases, model.n_static
-    order = model.order
-    columns = np.r_[np.arange(model.n_fixed), n_static + np.arange(len(model.moving))][order]
-    rows = np.r_[order, np.arange(n_phases, covariance.shape[1])]
-    n_free = n_static + len(model.moving) + is_moved @ model.is_free().sum(axis=1) if len(model.moving) else n_static
-    n_bins = int(np.count_nonzero(weights))
-    expected = np.maximum(n_bins - n_free, 1) * np.where(noise > 0, noise, np.nan)
-    at_end = (parameters <= limits[0]) | (parameters >= limits[1])
+    """Put phases into the order in which they were given."""
+    columns = np.r_[np.arange(model.n_fixed), model.n_static + np.arange(len(model.moving))][model.order]
+    rows = np.r_[model.order, np.arange(model.n_phases, room.changes.shape[1])]
     with np.errstate(divide="ignore", invalid="ignore"):
-        rwp = np.sqrt(np.maximum(residuals[:, 0], 0.0) / residuals[:, 1])
+        rwp = np.sqrt(np.maximum(room.residuals[:, 0], 0.0) / room.residuals[:, 1])
     return Refined(
         model=model,
-        scales=linear[:, columns],
-        background=linear[:, model.n_fixed : n_static],
-        parameters=parameters,
-        covariance=covariance[:, rows[:, None], rows[None, :]],
-        chi_squared=residuals[:, 0] / expected,
+        scales=room.linear[:, columns],
+        background=room.linear[:, model.n_fixed : model.n_static],
+        parameters=room.parameters,
+        covariance=room.covariance[:, rows[:, None], rows[None, :]],
+        chi_squared=room.residuals[:, 0] / expected,
         rwp=rwp,
-        status=status,
-        is_moved=is_moved,
-        is_at_limit=np.any(at_end & model.is_free(), axis=-1),
+        status=room.status,
+        is_moved=room.is_moved,
+        is_at_limit=is_at_limit,
+        changes=room.changes[:, rows] if has_changes else None,
     )

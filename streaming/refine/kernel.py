@@ -177,23 +177,57 @@ def _covary(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(
+    "void(float32[::1], float64[::1], float64[:,::1], float64[:,:,::1], boolean[:,::1], int64[::1], float64[::1], int64, "
+    "float64[:,::1], float64[::1], float64[::1], float64[::1])",
+    cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy",
+)  # fmt: skip
+def _respond(  # type: ignore[no-untyped-def]
+    difference, weights, static_weighted, columns, is_free, kind, x, n_fixed, inverse, weighted, channels, change
+):
+    """Give what an addition to the pattern changes of scales and parameters, in place of ``change``."""
+    n_static, n_moving, n_radial = static_weighted.shape[0], columns.shape[0], weights.size
+    n_linear, n = n_static + n_moving, n_static + n_moving * (1 + _N_PARAMETERS)
+    channels[:n] = 0.0
+    for s in range(n_static):
+        total = 0.0
+        for i in range(n_radial):
+            total += static_weighted[s, i] * difference[i]
+        channels[s] = total
+    for i in range(n_radial):
+        weighted[i] = weights[i] * difference[i]
+    for p in range(n_moving):
+        channels[n_static + p] = _dot(weighted, columns[p, 0])
+        for k in range(_N_PARAMETERS):
+            row = n_linear + _N_PARAMETERS * p + k
+            if is_free[p, k] and kind[row] != EXCLUDED:
+                channels[row] = _dot(weighted, columns[p, k + 1])
+    for i in range(change.size):
+        row = i if i < n_fixed else i - n_fixed + n_static
+        change[i] = _dot(inverse[row, :n], channels[:n])
+        if row >= n_linear:
+            change[i] /= max(x[n_static + (row - n_linear) // _N_PARAMETERS], 1e-300)
+
+
+@numba.njit(
     "void(float32[:,::1], float64[::1], float64[::1], float64[:,::1], int64[::1], int64, "
     "int64[::1], float64[:,::1], float64[::1], float32[:,:,:,::1], float64[:,::1], float64[:,::1], float64[::1], "
     "float64, float64, float64, boolean[:,::1], float64[:,::1], float64[:,::1], float64[:,::1], float64, "
-    "float64[:,:,::1], float64[:,::1], float64[:,:,::1], float64[:,::1], uint8[::1], boolean[:,::1])",
+    "float64[:,:,::1], float64[:,::1], float64[:,:,::1], float64[:,::1], uint8[::1], boolean[:,::1], float32[:,::1], "
+    "float64[:,::1])",
     cache=True, nogil=True, error_model="numpy",
 )  # fmt: skip
 def refine_patterns(  # type: ignore[no-untyped-def]
     patterns, noise, weights, static, static_kind, n_fixed,
     first, metric, amplitude, table, widths, powers, volumes,
     q_first_edge, q_step, wavelength, is_free, low, high, largest, significance,
-    parameters, linear, covariance, residuals, status, is_moved,
+    parameters, linear, covariance, residuals, status, is_moved, differences, changes,
 ):  # fmt: skip
     """Refine every row of ``patterns``, in place of the arrays of the last line.
 
     ``parameters`` (n, n_moving, 4) come in as starting values. ``linear`` (n, n_static + n_moving) gets the amounts of the
     static columns, the first ``n_fixed`` of which are phases, and of the moving phases; ``covariance`` (n, n_out, n_out) that
-    of the phases' amounts and of all parameters; ``residuals`` (n, 2) the weighted sum of squares of misfit and of pattern.
+    of the phases' amounts and of all parameters; ``residuals`` (n, 2) the weighted sum of squares of misfit and of pattern;
+    ``changes`` (n, n_out) what a small addition to the pattern, ``differences`` (n, n_radial), would change of them.
     """
     n_static, n_moving, n_radial = static.shape[0], is_free.shape[0], weights.size
     n_linear, n = n_static + n_moving, n_static + n_moving * (1 + _N_PARAMETERS)
@@ -274,3 +308,8 @@ def refine_patterns(  # type: ignore[no-untyped-def]
         ):  # fmt: skip
             status[v] = SINGULAR
         covariance[v] *= noise[v]
+        if differences.shape[0] > 0 and status[v] != SINGULAR:
+            _respond(
+                differences[v], weights, static_weighted, columns, is_free, kind, x, n_fixed, inverse, weighted, solution,
+                changes[v],
+            )  # fmt: skip

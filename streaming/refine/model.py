@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,11 @@ from numpy.typing import NDArray
 from streaming.channels import background_functions
 from streaming.phases import two_theta_from_q
 from streaming.refine.crystal import N_AXES, intensity_per_mass
+from streaming.refine.draw import draw_phase
 from streaming.refine.tables import N_PARAMETERS, Grid, MovingPhase, PeakTables, make_tables
+
+if TYPE_CHECKING:
+    from streaming.refine.fit import Refined
 
 Array = NDArray[np.float64]
 
@@ -96,3 +101,31 @@ def draw_template(phase: MovingPhase, grid: Grid) -> Array:
         below = phase.shape.below(np.rad2deg(two_theta - centre), float(np.rad2deg(centre)), width=phase.width)
         template += height * np.diff(below) / np.diff(two_theta)
     return template
+
+
+def draw(model: ProfileModel, refined: "Refined", row: int) -> tuple[Array, Array]:
+    """Draw the fit of one pattern, and its background alone; shapes (n_radial,)."""
+    parts = draw_parts(model, refined, row)
+    background: Array = refined.background[row] @ model.static[model.n_fixed :]
+    return parts.sum(axis=0) + background, background
+
+
+def draw_parts(model: ProfileModel, refined: "Refined", row: int) -> Array:
+    """Draw what each phase adds to the fit of one pattern, shape (n_phases, n_radial)."""
+    tables, grid = model.tables, model.grid
+    columns = np.zeros((N_PARAMETERS + 1, grid.n_radial))
+    drawn = np.zeros((model.n_phases, grid.n_radial))
+    for k, place in enumerate(model.order):
+        if place < model.n_fixed:
+            drawn[k] = model.static[place]
+            continue
+        p = int(place) - model.n_fixed
+        lengths, width = refined.parameters[row, p, :N_AXES], refined.parameters[row, p, N_AXES]
+        draw_phase(
+            tables.first[p], tables.first[p + 1], lengths, width, tables.metric, tables.amplitude, tables.table,
+            tables.widths[p], tables.powers[p], tables.volumes[p], grid.q_first_edge, grid.q_step, grid.wavelength_angstrom,
+            columns,
+        )  # fmt: skip
+        drawn[k] = columns[0]
+    parts: Array = refined.scales[row][:, None] * drawn
+    return parts

@@ -210,3 +210,18 @@ def test_a_spread_of_depths_is_refined_without_bias_by_the_shape_that_knows_it_a
     naive = make_model([MovingPhase(crystal=crystal("nmc"), shape=spread.shape, free=free)], grid=GRID, n_background=8)
     assert refined(knowing, pattern).parameter("nmc", "c")[0][0] == pytest.approx(14.5, abs=5e-5)
     assert refined(naive, pattern).parameter("nmc", "c")[0][0] == pytest.approx(14.5 * 1.003, abs=0.005)
+
+
+def test_the_effect_of_a_small_addition_is_what_refining_the_sum_gives() -> None:
+    pattern = mixed(a=2.8225, c=14.495)
+    little = 0.01 * (mixed(a=2.8235, c=14.490) - pattern)
+    model = a_model()
+    both = (np.stack([one]).astype(np.float32) for one in (pattern, pattern + little))
+    before, after = (
+        refine(model, one, np.ones(1), np.ones(GRID.n_radial), differences=little[None].astype(np.float32)) for one in both
+    )
+    assert before.changes is not None
+    moved = after.parameters[0, 0, :2] - before.parameters[0, 0, :2]
+    place = model.n_phases
+    assert before.changes[0, place : place + 2] == pytest.approx(moved, rel=0.05)
+    assert before.changes[0, 0] == pytest.approx(after.scales[0, 0] - before.scales[0, 0], abs=1e-4)

@@ -1,0 +1,149 @@
+"""The mean pattern first: receives a profile and the mean pattern, gives where reflections are and how wide.
+
+The mean pattern of a scan has hardly any noise: what it does not fit is wrong in structures, texture or background. So the
+misfit itself is taken for the noise, and a phase moves only where it stands out of that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operando.profile import Phase, Profile
+from streaming.refine.crystal import N_AXES, read_crystal
+from streaming.refine.fit import Refined, refine
+from streaming.refine.model import ProfileModel, draw, make_model
+from streaming.refine.peak_shape import ConstantShape, InstrumentShape, PeakShape
+from streaming.refine.tables import Grid, MovingPhase
+
+Array = NDArray[np.float64]
+
+_MIXINGS = (0.0, 0.1, 0.25, 0.5)
+"""Lorentzian parts that are tried; the best lies on a parabola through the three about the smallest misfit."""
+_ROUNDS = 2
+"""The first finds the phases that stand out of the misfit of unmoved ones, the second those that stand out of what is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeanFit:
+    """The refined mean pattern."""
+
+    refined: Refined
+    """Of one pattern; all phases that stood out have moved."""
+    phases: tuple[MovingPhase, ...]
+    """As voxels begin with them: lengths and widths of the mean pattern, free what the profile says."""
+    lorentz_fraction: float | None
+    """Mixing that was found; None where an instrument gives it."""
+    fit: Array
+    """Shape (n_radial,)."""
+    background: Array
+    noise: float
+    """Mean weighted square of the misfit, in units of the counting noise: 1 where the model is right."""
+
+    def model(self, *, n_background: int) -> ProfileModel:
+        """Give the model for voxels."""
+        return make_model(self.phases, grid=self.refined.model.grid, n_background=n_background)
+
+
+def moving_phases(profile: Profile, *, lorentz_fraction: float) -> list[MovingPhase]:
+    """Give the phases of a profile as their files and widths say.
+
+    Raises
+    ------
+    MissingInputError, ProfileError
+        If a structure cannot be read.
+    """
+    return [
+        MovingPhase(
+            crystal=read_crystal(profile.path(phase.cif), name=phase.name, q_max=1.05 * profile.integration.q_max),
+            shape=_shape(profile, phase, lorentz_fraction),
+            free=tuple(phase.refine),
+            range_part=phase.range_percent / 100,
+        )
+        for phase in profile.phases
+    ]
+
+
+def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array) -> MeanFit:
+    """Refine the mean pattern: amounts, background, lengths, widths and, where the profile leaves it open, the mixing.
+
+    Lengths move of phases that the profile wants refined, and of cubic ones; widths of all.
+
+    Parameters
+    ----------
+    pattern, variance
+        Shape (n_radial,); NaN or a variance of 0 leaves a bin out.
+    """
+    weights = weights_from_variance(variance, pattern)
+    fraction = profile.refinement.lorentz_fraction
+    is_given = profile.refinement.instrument is not None
+    if fraction is None and not is_given:
+        misfits = [_try(profile, one, grid, pattern, weights).chi_squared[0] for one in _MIXINGS]
+        fraction = _lowest(np.array(_MIXINGS), np.array(misfits))
+    best = _try(profile, fraction or 0.0, grid, pattern, weights)
+    fit, background = draw(best.model, best, 0)
+    wanted = {phase.name: tuple(phase.refine) for phase in profile.phases}
+    return MeanFit(
+        refined=best,
+        phases=tuple(replace(phase, free=wanted[phase.crystal.name]) for phase in _moved(best)),
+        lorentz_fraction=None if is_given else fraction,
+        fit=fit,
+        background=background,
+        noise=float(best.chi_squared[0]),
+    )
+
+
+def weights_from_variance(variance: Array, pattern: Array) -> Array:
+    """Give the inverse of the variance, 0 where there is none or no pattern; shape (n_radial,)."""
+    usable = np.isfinite(variance) & np.isfinite(pattern) & (variance > 0)
+    if not usable.any():
+        return np.zeros_like(variance)
+    floor = 1e-3 * np.median(variance[usable])
+    return np.where(usable, 1.0 / np.maximum(np.where(usable, variance, 1.0), floor), 0.0)
+
+
+def _try(profile: Profile, fraction: float, grid: Grid, pattern: Array, weights: Array) -> Refined:
+    phases: Sequence[MovingPhase] = [_free_in_mean(phase) for phase in moving_phases(profile, lorentz_fraction=fraction)]
+    n_background = profile.refinement.n_background
+    row = pattern[None].astype(np.float32)
+    still = make_model([replace(phase, free=()) for phase in phases], grid=grid, n_background=n_background)
+    misfit = float(refine(still, row, np.ones(1), weights).chi_squared[0])
+    for _ in range(_ROUNDS):
+        model = make_model(phases, grid=grid, n_background=n_background)
+        found = refine(model, row, np.full(1, max(misfit, 1.0)), weights, significance=profile.refinement.significance)
+        misfit = max(misfit, 1.0) * float(found.chi_squared[0])
+        phases = [_free_in_mean(phase) for phase in _moved(found)]
+    # Chi squared in units of counting noise, whatever noise it was refined with.
+    return replace(found, chi_squared=np.array([misfit]))
+
+
+def _free_in_mean(phase: MovingPhase) -> MovingPhase:
+    moves = phase.crystal.axes if phase.free or len(phase.crystal.axes) == 1 else ()
+    return replace(phase, free=(*moves, "width"))
+
+
+def _moved(found: Refined) -> list[MovingPhase]:
+    """Give the phases where the refinement left them; those that did not move, or ran off, stay where they began."""
+    moved = {}
+    for p, phase in enumerate(found.model.moving):
+        if found.is_solved[0] and found.is_moved[0, p] and not found.is_at_limit[0, p]:
+            lengths = found.parameters[0, p, :N_AXES]
+            crystal = replace(phase.crystal, lengths=lengths, volume_angstrom3=phase.crystal.volume(lengths))
+            moved[phase.crystal.name] = replace(phase, crystal=crystal, width=float(found.parameters[0, p, N_AXES]))
+    return [moved.get(phase.crystal.name, phase) for phase in found.model.phases]
+
+
+def _shape(profile: Profile, phase: Phase, lorentz_fraction: float) -> PeakShape:
+    instrument = profile.refinement.instrument
+    if instrument is None:
+        return ConstantShape(width_deg=phase.fwhm_deg, lorentz_fraction=lorentz_fraction)
+    return InstrumentShape(u=instrument.u, v=instrument.v, w=instrument.w, x=instrument.x, y=instrument.y)
+
+
+def _lowest(places: Array, values: Array) -> float:
+    """Give the place of the lowest value, by a parabola through the three points about it."""
+    middle = int(np.clip(np.argmin(values), 1, len(values) - 2))
+    curve = np.polyfit(places[middle - 1 : middle + 2], values[middle - 1 : middle + 2], 2)
+    lowest = -curve[1] / (2 * curve[0]) if curve[0] > 0 else places[np.argmin(values)]
+    return float(np.clip(lowest, places[0], places[-1]))
