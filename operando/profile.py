@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import tomli_w
 from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
+from operando.cell_signals import Analog, Marker
 from operando.correction import Correction
 from operando.errors import MissingInputError, ProfileError
 from operando.refinement import Refinable, Refinement
@@ -242,7 +243,7 @@ class Reconstruction(Section):
 Quantity = Literal["time", "voltage", "current", "charge", "charged", "discharged", "temperature", "cycle", "step"]
 """What a column of a cycler's file may hold; ``charged`` and ``discharged`` are counters that begin anew with every step."""
 
-_SOURCE = r"^((file|tail|model|pybamm):.+|none)$"
+_SOURCE = r"^((file|tail|model|pybamm):.+|analog|none)$"
 
 
 class Cell(Section):
@@ -252,8 +253,8 @@ class Cell(Section):
     chemistry: str = ""
     source: Annotated[str, Field(pattern=_SOURCE)]
     """``file:PATH`` of a finished cycler file that is replayed, ``tail:PATH`` of one that grows now (``*`` and ``?`` follow the
-    newest of several), ``none``, ``model:cccv``, or ``pybamm:NAME`` of a simulated cell, whose
-    lithium a simulated sample can then show. ``$OPERANDO_DATA`` is understood."""
+    newest of several), ``analog`` for process variables (``cell.analog``), ``none``, ``model:cccv``, or ``pybamm:NAME`` of a
+    simulated cell, whose lithium a simulated sample can then show. ``$OPERANDO_DATA`` is understood."""
     fallback: Annotated[str, Field(pattern=_SOURCE)] | None = None
     """Used, and said so, when the file of ``source`` is absent."""
     speed: Positive = 1.0
@@ -270,6 +271,10 @@ class Cell(Section):
     """How far the cycler's clock is ahead of the control system's; subtracted from its times, and recorded."""
     day_first: bool = False
     """Whether dates in its files begin with the day; the vendors begin with the month, whatever the country."""
+    marker: Marker | None = None
+    """A line that the cycler raises when a step begins; its clock is then compared by it."""
+    analog: Analog | None = None
+    """Process variables that show voltage and current, for ``source = "analog"``."""
     charging_current: Literal["positive", "negative"] = "positive"
     """Sign of the current while the cell charges, in its files; for a half cell wired the other way round it is negative."""
     columns: dict[Quantity, str] = {}
@@ -296,6 +301,14 @@ class Cell(Section):
                 ZoneInfo(self.timezone)
             except (ZoneInfoNotFoundError, ValueError) as unknown:
                 raise ValueError(f"timezone {self.timezone!r} is not known: write for instance Europe/Berlin") from unknown
+        return self
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> "Cell":
+        if self.source == "analog" and self.analog is None:
+            raise ValueError('source "analog" needs the section cell.analog with its process variables')
+        if self.marker is not None and not self.source.startswith("tail:"):
+            raise ValueError(f"a marker tells the clock of a file that grows (tail:PATH), found source {self.source!r}")
         return self
 
     @property

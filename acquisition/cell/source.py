@@ -6,15 +6,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
+from acquisition.cell.analog import AnalogCell
 from acquisition.cell.clock import claim_origin, write_state
 from acquisition.cell.growing import NEWARE, is_pattern, reader_of
-from acquisition.cell.live import LiveFiles, looking
+from acquisition.cell.live import ClockOffset, LiveFiles, looking
+from acquisition.cell.marker import MarkerOffset
 from acquisition.cell.model import model_recording
 from acquisition.cell.neware import read_neware
 from acquisition.cell.recording import Recording, Replay
 from acquisition.cell.text_recording import read_text_recording
 from acquisition.twin.cell.shelf import history_of
-from operando.errors import DataError, MissingInputError
+from operando.errors import DataError, MissingInputError, ProfileError
 from operando.messages import CellReading
 from operando.profile import Cell, Profile
 
@@ -73,8 +75,10 @@ def open_source(profile: Profile, *, out: Path, now_s: float) -> tuple[CellSourc
     cell = profile.cell
     if cell.source == "none":
         return NoCell(), ""
+    if cell.source == "analog":
+        return _open_analog(profile), ""
     if cell.source.startswith("tail:"):
-        return _open_tail(profile), ""
+        return _open_tail(profile, offset=_marker_offset(profile)), ""
     recording, notice = open_recording(profile)
     origin_s = claim_origin(out, cell, recording.name, now_s=now_s)
     return Replay(recording, speed=cell.speed, start_s=cell.start_s, origin_s=origin_s), notice
@@ -82,7 +86,7 @@ def open_source(profile: Profile, *, out: Path, now_s: float) -> tuple[CellSourc
 
 def running(source: CellSource) -> AbstractContextManager[None]:
     """Let a source that follows something do so while the block lasts; the others need nothing."""
-    return looking(source) if isinstance(source, LiveFiles) else nullcontext()
+    return looking(source) if isinstance(source, LiveFiles | AnalogCell) else nullcontext()
 
 
 def mark_alive(source: CellSource, cell: Cell, *, out: Path, now_s: float) -> None:
@@ -101,6 +105,9 @@ def describe_source(profile: Profile, *, now_s: float | None = None) -> str:
     """
     if profile.cell.source == "none":
         return "none: the state of the cell is not known here"
+    if profile.cell.analog is not None and profile.cell.source == "analog":
+        wired = (f"{name} from {one.pv}" for name, one in profile.cell.analog.inputs.items())
+        return f"analog inputs: {', '.join(wired)} (not asked now)"
     if not profile.cell.source.startswith("tail:"):
         recording, notice = open_recording(profile)
         return f"{recording.name}" + (f" ({notice})" if notice else "")
@@ -116,13 +123,33 @@ def describe_source(profile: Profile, *, now_s: float | None = None) -> str:
     return f"{reading.source}: {source.n_rows} rows{refused}, the newest {_ago(reading.age_s)} old: {_values(reading)}"
 
 
-def _open_tail(profile: Profile) -> LiveFiles:
+def _open_analog(profile: Profile) -> AnalogCell:
+    from acquisition.cell.signals import ChannelAccessSignals
+
+    cell = profile.cell
+    if cell.analog is None:
+        raise ProfileError('cell.source "analog" needs the section cell.analog')
+    signals = ChannelAccessSignals(profile, [one.pv for one in cell.analog.inputs.values()])
+    return AnalogCell(cell.analog, signals, clock_offset_s=cell.clock_offset_s)
+
+
+def _marker_offset(profile: Profile) -> MarkerOffset | None:
+    if profile.cell.marker is None:
+        return None
+    from acquisition.cell.signals import watch_edges
+
+    offset = MarkerOffset(profile.cell.marker, offset_s=profile.cell.clock_offset_s)
+    offset.channel = watch_edges(profile, profile.cell.marker, edge=offset.edge)
+    return offset
+
+
+def _open_tail(profile: Profile, *, offset: ClockOffset | None = None) -> LiveFiles:
     pattern = data_path(profile.cell.source.partition(":")[2], profile=profile)
     if not pattern.parent.is_dir():
         raise MissingInputError(f"no folder {pattern.parent}: correct cell.source, or mount the cycler's share")
     if not is_pattern(pattern) and pattern.suffix.lower() not in NEWARE:
         reader_of(pattern, profile.cell)
-    return LiveFiles(pattern, profile.cell)
+    return LiveFiles(pattern, profile.cell, offset=offset)
 
 
 def _ago(age_s: float) -> str:
