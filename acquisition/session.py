@@ -1,51 +1,55 @@
-"""The acquisition process: journal, devices, the cell's record, and one plan.
+"""The acquisition process: journal, devices, the cell's record, one plan after another, and the commands of persons.
 
-It serves the journal from the first moment, flies the profile's plan once, and goes on serving until it is stopped. Stopped in
-mid-run it aborts: axes stopped, shutter closed, series ended.
+It serves the journal from the first moment, flies the profile's plan, and then what it is told to fly, until it is stopped.
+Stopped in mid-run it aborts: axes stopped, shutter closed, series ended. Paused it stays so until somebody resumes.
 """
 
-import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import structlog
+from pydantic import JsonValue
 
 from acquisition.announce import Announcer, give_notice, stop_torn_runs
 from acquisition.cell.channels import OWN, CellChannels
 from acquisition.cell.history import CellHistory
+from acquisition.commands import CommandDesk
+from acquisition.conductor import Conductor
 from acquisition.leftovers import clear_leftovers
 from acquisition.metadata import run_metadata
-from acquisition.plans.catalogue import programme_of
+from acquisition.plans.catalogue import CATALOGUE, arguments_of, make_programme, programme_of
 from acquisition.plans.dry_run import check_programme
 from acquisition.plans.programme import Programme
-from acquisition.safety import CellInterlock
+from acquisition.safety import CellInterlock, complaint
 from acquisition.suspenders import make_suspenders
+from operando.bus.asking import AnswerServer
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
 from operando.errors import OperandoError
 from operando.journal import Journal
-from operando.messages import CellReading
+from operando.messages import CellReading, ServicesOffered
 from operando.profile import Profile
 
 if TYPE_CHECKING:
     # At run time these come after the devices: importing them starts Channel Access.
-    from bluesky import RunEngine
-
     from acquisition.devices.beamline import BeamlineDevices
 
 logger = structlog.get_logger(__name__)
 
+STOPPED = "operando was stopped"
+
 
 def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
-    """Fly the plan of a profile once, and serve the journal of the beamtime until ``stop`` is set.
+    """Fly the plan of a profile and then those that are wished, and serve the journal of the beamtime until ``stop`` is set.
 
     Raises
     ------
     OperandoError
-        Before ``ready``: if the scan cannot be flown, a device does not answer, or the address of the journal is taken.
+        Before ``ready``: if the scan cannot be flown, a device does not answer, or an address is taken.
     """
     programme = programme_of(profile)
     check_programme(programme)
@@ -63,12 +67,69 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
             on_first=lambda reading: _say_source(profile, journal, reading),
         )
         stack.callback(_start_recording(cells))
+        conductor = _make_conductor(profile, journal, cells.histories)
+        desk = CommandDesk(
+            conductor,
+            prepare=lambda plan, arguments: _prepared(profile, plan, arguments),
+            plans={name: arguments_of(name) for name in CATALOGUE},
+        )
+        commands = stack.enter_context(AnswerServer(profile.addresses.commands, desk))
+        journal.append(ServicesOffered(commands=commands.address, time_s=time.time()))
+        stack.callback(lambda: journal.append(ServicesOffered(time_s=time.time())))
+        stack.callback(_abort_when(stop, conductor))
         ready()
-        if not stop.is_set():
-            announcer = Announcer(journal, profile=profile, layout=programme.runs[0].layout)
-            cell = {"history": cells.histories[OWN], "hurry_cell": cells.hurry, "select_cell": cells.select}
-            _fly(programme, devices, announcer, cell=cell, histories=cells.histories, stop=stop)
-        stop.wait()
+        announcer = Announcer(journal, profile=profile, layout=programme.runs[0].layout)
+        cell = {"history": cells.histories[OWN], "hurry_cell": cells.hurry, "select_cell": cells.select}
+        wanted: Programme | None = programme if profile.scan.begin == "at_once" else desk.await_start(stop)
+        while wanted is not None and not stop.is_set():
+            _fly(wanted, devices, announcer, cell=cell, histories=cells.histories, conductor=conductor)
+            wanted = desk.await_start(stop)
+
+
+def _prepared(profile: Profile, plan: str, arguments: Mapping[str, JsonValue]) -> Programme:
+    """Give the checked programme of a plan; without a name, the profile's with its arguments.
+
+    Raises
+    ------
+    OperandoError
+        If it cannot be flown.
+    """
+    programme = make_programme(plan, profile, arguments) if plan else programme_of(profile)
+    check_programme(programme)
+    return programme
+
+
+def _make_conductor(profile: Profile, journal: Journal, histories: Mapping[str, CellHistory]) -> Conductor:
+    from bluesky import RunEngine
+
+    # No signal handlers: in this process SIGINT and SIGTERM set ``stop``.
+    engine = RunEngine({}, context_managers=[], call_returns_result=True)
+
+    def forbids() -> str:
+        found = (complaint(profile.cell_limits, history.newest, now_s=time.time()) for history in histories.values())
+        return next((f"{wrong}: nothing flies until that is over" for wrong in found if wrong), "")
+
+    return Conductor(engine, tell=journal.append, forbids=forbids)
+
+
+def _abort_when(stop: threading.Event, conductor: Conductor) -> Callable[[], None]:
+    """Abort whatever flies once stopped; the function that is given back ends that."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            if stop.wait(0.2):
+                conductor.abort(STOPPED)
+                ended.wait(0.2)
+
+    thread = threading.Thread(target=watch, name="abort", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        ended.set()
+        thread.join(timeout=5)
+
+    return end
 
 
 def _connect(profile: Profile, programme: Programme) -> "BeamlineDevices":
@@ -112,66 +173,52 @@ def _fly(
     *,
     cell: dict[str, Any],
     histories: Mapping[str, CellHistory],
-    stop: threading.Event,
+    conductor: Conductor,
 ) -> None:
     """Run the plan to its end, or until stopped; whatever happens to it is in the journal."""
-    from bluesky import RunEngine
-
     from acquisition.plans.between import Backlog, NoBacklog, ReductionBacklog
     from acquisition.plans.station import Station, fly_programme
 
-    # No signal handlers: in this process SIGINT and SIGTERM set ``stop``.
-    engine = RunEngine({}, context_managers=[], call_returns_result=True)
-    finished = threading.Event()
-    threading.Thread(target=_abort_when_stopped, args=(engine, stop, finished), name="abort", daemon=True).start()
-    profile = programme.profile
+    profile, finished = programme.profile, threading.Event()
     with ExitStack() as stack:
         backlog: Backlog = NoBacklog()
         if profile.scan.on_backlog == "hold":
             backlog = ReductionBacklog(stack.enter_context(FeedClient(profile.addresses.reduction)))
-        suspenders = make_suspenders(profile, devices)
-        station = Station(devices=devices, announcer=announcer, backlog=backlog, suspenders=suspenders, **cell)
-        plan = fly_programme(station, programme)
+        station = Station(
+            devices=devices,
+            announcer=announcer,
+            backlog=backlog,
+            suspenders=make_suspenders(profile, devices),
+            end_wish=conductor.end_wish,
+            **cell,
+        )
+        stack.callback(finished.set)
         for channel, history in histories.items():
             interlock = CellInterlock(
-                profile.cell_limits, history, channel=channel, trip=lambda reason: _pause_for_cell(engine, announcer, reason)
+                profile.cell_limits,
+                history,
+                channel=channel,
+                trip=lambda reason: _pause_for_cell(conductor, announcer, reason),
             )
             threading.Thread(target=interlock.run, args=(finished,), name="cell interlock", daemon=True).start()
         try:
-            engine(plan, announcer.document)
-            announcer.plan_ended(programme.plan, exit_status="success")
+            plan = fly_programme(station, programme)
+            ending = conductor.fly(plan, name=programme.plan, on_document=announcer.document)
         except Exception as failure:  # the journal is still served, and says why
-            if engine.state == "paused":
-                engine.abort("the scan was paused and nobody is here to resume it")
-            _say_end(announcer, failure, was_stopped=stop.is_set())
-            status: Literal["abort", "fail"] = "abort" if stop.is_set() else "fail"
-            announcer.plan_ended(programme.plan, exit_status=status, reason=str(failure))
-        finally:
-            finished.set()
+            _say_failure(announcer, failure)
+            announcer.plan_ended(programme.plan, exit_status="fail", reason=str(failure))
+        else:
+            if ending.reason:
+                announcer.notice("info", f"{programme.plan} is over: {ending.reason}")
+            announcer.plan_ended(programme.plan, exit_status=ending.exit_status, reason=ending.reason)
 
 
-def _pause_for_cell(engine: "RunEngine", announcer: Announcer, reason: str) -> None:
+def _pause_for_cell(conductor: Conductor, announcer: Announcer, reason: str) -> None:
     announcer.notice("error", reason)
-    # The plan may have ended of itself by now: then there is nothing left to pause.
-    with contextlib.suppress(RuntimeError, ValueError):
-        engine.request_pause(defer=False)
+    conductor.pause(reason)
 
 
-def _abort_when_stopped(engine: "RunEngine", stop: threading.Event, finished: threading.Event) -> None:
-    while not finished.is_set():
-        if not stop.wait(0.2):
-            continue
-        if engine.state not in ("idle", "aborting"):
-            # It may have ended of itself by now: then there is nothing left to abort.
-            with contextlib.suppress(RuntimeError, ValueError):
-                engine.abort("operando was stopped")
-        finished.wait(1.0)
-
-
-def _say_end(announcer: Announcer, failure: Exception, *, was_stopped: bool) -> None:
-    if was_stopped:
-        announcer.notice("info", "the scan was stopped")
-        return
+def _say_failure(announcer: Announcer, failure: Exception) -> None:
     sentence = str(failure) if isinstance(failure, OperandoError) else f"the scan failed: {failure}"
     logger.error("scan failed", reason=str(failure), kind=type(failure).__name__)
     announcer.notice("error", sentence)

@@ -9,21 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Text = Annotated[str, Field(max_length=4000)]
-Count = Annotated[int, Field(ge=0, lt=2**53)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-IdRange = tuple[Count, Count]
-"""First and last id of an unbroken stretch, both included."""
-
-
-class Message(BaseModel):
-    """Base of all messages: immutable, unknown fields refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-
-    version: Literal[1] = 1
-
+from operando.commands import Action as Action
+from operando.commands import CommandAnswered as CommandAnswered
+from operando.commands import CommandGiven as CommandGiven
+from operando.commands import ScanState as ScanState
+from operando.message import Count as Count
+from operando.message import Finite as Finite
+from operando.message import IdRange as IdRange
+from operando.message import Message as Message
+from operando.message import Name as Name
+from operando.message import Text as Text
 
 # --- the journal: what acquisition tells everyone -------------------------------------------------------------------
 
@@ -83,7 +78,7 @@ class RunStarted(Message):
     speed_mm_s: Annotated[float, Field(gt=0)]
     geometry_sha256: Text = ""
     estimated_duration_s: Finite = 0.0
-    metadata: dict[str, JsonValue] = {}
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class LineAnnounced(Message):
@@ -284,7 +279,7 @@ class MapPublished(Message):
     """Which estimator made it, for instance ``live: phase amounts``."""
     reasons: dict[int, str]
     """What the codes in ``reason`` mean."""
-    empty_reasons: list[int] = []
+    empty_reasons: list[int] = Field(default_factory=list)
     """Codes of voxels where there is nothing to know, such as outside the sample; any other code but 0 marks a hole."""
     n_lines: Count
     n_lines_expected: Count
@@ -341,7 +336,8 @@ class ScanProgress(Message):
     kind: Literal["scan_progress"] = "scan_progress"
     run: Name
     tomogram: Count = 0
-    state: Literal["waiting", "scanning", "finished", "aborted", "failed"]
+    state: Literal["waiting", "scanning", "paused", "suspended", "finished", "aborted", "failed"]
+    """Paused until a person resumes; suspended until what the scan needs, such as the beam, is back."""
     lines_done: Count
     lines_expected: Count
     attempts: Count
@@ -353,11 +349,14 @@ class ScanProgress(Message):
     time_s: Finite
 
 
-# --- questions and commands: asked of one process, answered once -------------------------------------------------------
+# --- questions: asked of one process, answered once; commands stand in operando.commands ------------------------------
 
 
 class ServicesOffered(Message):
-    """Where questions are answered and commands are taken; empty where nobody does."""
+    """Where questions are answered and commands are taken; empty where nobody does.
+
+    The acquisition says in the journal where it takes commands, the analysis in the results where both is done.
+    """
 
     kind: Literal["services_offered"] = "services_offered"
     questions: Annotated[str, Field(max_length=200)] = ""
@@ -415,30 +414,6 @@ class RegionAnswered(Message):
     time_s: Finite
 
 
-Action = Literal["status", "pause_after_line", "pause_now", "resume", "abort"]
-
-
-class CommandGiven(Message):
-    """A wish of a person for the running scan; ``status`` wishes to know only. No process takes it yet."""
-
-    kind: Literal["command_given"] = "command_given"
-    action: Action
-    origin: Annotated[str, Field(max_length=200)] = ""
-
-
-class CommandAnswered(Message):
-    """Whether a command was taken, and what could be commanded now. No process answers so yet."""
-
-    kind: Literal["command_answered"] = "command_answered"
-    accepted: bool
-    text: Text
-    """What will happen, or why not."""
-    state: Literal["starting", "running", "pausing", "paused", "ending", "idle"]
-    refusals: dict[str, str]
-    """Why an action would be refused now; an action that is not named would be taken."""
-    time_s: Finite
-
-
 class Refused(Message):
     """A question or command that cannot be answered, and why."""
 
@@ -470,6 +445,7 @@ AnyMessage = Annotated[
     | RegionAnswered
     | CommandGiven
     | CommandAnswered
+    | ScanState
     | Refused,
     Field(discriminator="kind"),
 ]

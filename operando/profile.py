@@ -205,6 +205,8 @@ class Scan(Section):
     """What ``operando run`` flies; a name of the catalogue (:mod:`acquisition.plans.catalogue`)."""
     plan_arguments: dict[str, JsonValue] = {}
     """Arguments of the plan, by name."""
+    begin: Literal["at_once", "on_command"] = "at_once"
+    """Whether the plan flies as soon as all is ready, or when a person starts it."""
 
 
 class Phase(Section):
@@ -337,6 +339,8 @@ class Addresses(Section):
     results: TcpAddress = "tcp://127.0.0.1:24103"
     questions: TcpAddress = "tcp://127.0.0.1:24105"
     """Answered by the analysis: patterns of voxels."""
+    commands: TcpAddress = "tcp://127.0.0.1:24106"
+    """Taken by the acquisition: start, pause, resume, abort."""
 
 
 class Effects(Section):

@@ -28,6 +28,7 @@ from operando.messages import (
     Notice,
     RunStarted,
     RunStopped,
+    ScanState,
     ServicesOffered,
     StreamStatus,
 )
@@ -41,7 +42,7 @@ from streaming.correct.found import words_on
 from streaming.line_shelf import LineShelf
 from streaming.publish import publish_progress, publish_result
 from streaming.run_cell import RunCell
-from streaming.run_state import RunState, State
+from streaming.run_state import UNDER_WAY, RunState, State
 from streaming.tomogram import Result, Tomogram
 
 logger = structlog.get_logger(__name__)
@@ -88,8 +89,7 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         FeedClient(addresses.journal) as journal,
         FeedClient(addresses.reduction) as reduction,
     ):
-        offered = ServicesOffered(questions=questions.address, time_s=time.time())
-        store.append(offered, key="services")
+        analysis.offer(questions.address)
         logger.info("analysing", journal=addresses.journal, reduction=addresses.reduction)
         ready()
         while not stop.is_set():
@@ -151,6 +151,11 @@ class Analysis:
         self._is_dirty = False
         self._published_at = float("-inf")
         self._archive_retry_at: float | None = None
+        self._services = ServicesOffered(time_s=0.0)
+
+    def offer(self, questions: str) -> None:
+        """Say where questions are answered."""
+        self._say_services(questions=questions)
 
     def hear(self, message: Message, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up a message of either feed; those that came before change nothing."""
@@ -172,6 +177,11 @@ class Analysis:
                     self._latest_cell = message
                     self._cell.add(message)
                     self._store.append(message)
+            case ScanState():
+                self._state.hear(message)
+                self._store.append(message, key="scan_state")
+            case ServicesOffered():
+                self._say_services(commands=message.commands)
             case Notice():
                 self._store.append(message)
             case StreamStatus() | FramePreview() | FrameGeometry() | CakePreview():
@@ -268,7 +278,7 @@ class Analysis:
             return
         state, now_s = self._state_in_a_word, self._wall_clock()
         result = self._tomogram.result()
-        if state not in ("scanning", self._shown_state):
+        if state not in UNDER_WAY and state != self._shown_state:
             self._conclude(result)
         archive = self._out / "scan.nxs"
         if result is not None:
@@ -346,6 +356,10 @@ class Analysis:
         other = run_of_archive(archive)
         if other is not None and other != run.run:
             archive.replace(archive.with_name(f"scan-{LineShelf(other, self._out / 'lines').folder.name}.nxs"))
+
+    def _say_services(self, **addresses: str) -> None:
+        self._services = self._services.model_copy(update={**addresses, "time_s": self._wall_clock()})
+        self._store.append(self._services, key="services")
 
     def _notice(self, text: str, *, level: Literal["info", "warning", "error"] = "warning") -> None:
         self._store.append(Notice(level=level, origin="analyse", text=text[:4000], time_s=self._wall_clock()))

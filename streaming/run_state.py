@@ -7,9 +7,11 @@ finished no longer changes.
 from collections.abc import Callable
 from typing import Literal
 
-from operando.messages import LineAborted, LineFlown, Message, RunStopped
+from operando.messages import LineAborted, LineFlown, Message, RunStopped, ScanState
 
-State = Literal["scanning", "finished", "aborted", "failed"]
+State = Literal["scanning", "paused", "suspended", "finished", "aborted", "failed"]
+UNDER_WAY = frozenset({"scanning", "paused", "suspended"})
+"""States in which more lines are to come."""
 
 PATIENCE_S = 30.0
 """How long the last lines may take through the reduction; a reduction that has died must not keep a run open for ever."""
@@ -31,6 +33,7 @@ class RunState:
         self._awaited: set[tuple[int, int]] = set()
         self._taken_up: set[tuple[int, int]] = set()
         self._ending: State | None = None
+        self._held: State | None = None
         self._stopped_at = 0.0
 
     def hear(self, message: Message) -> None:
@@ -40,6 +43,10 @@ class RunState:
                 self._awaited.add((message.line, message.attempt))
             case LineAborted():
                 self._awaited.discard((message.line, message.attempt))
+            case ScanState(state=("paused" | "suspended") as held):
+                self._held = held
+            case ScanState():
+                self._held = None
             case RunStopped() if self._ending is None:
                 self._ending = _ENDINGS[message.exit_status]
                 self._stopped_at = self._clock()
@@ -57,7 +64,7 @@ class RunState:
     def state(self) -> State:
         """The state now."""
         if self._ending is None:
-            return "scanning"
+            return self._held or "scanning"
         if self.missing and self._clock() - self._stopped_at < PATIENCE_S:
             return "scanning"
         return self._ending

@@ -101,6 +101,8 @@ class Flyer:
     """Asks for a reading of the cell now."""
     has_beam: bool = True
     """Whether lines fly with the shutter open; closed for dark frames."""
+    end_wish: Callable[[], str] = lambda: ""
+    """Says why the run shall end before its next line; empty if it shall go on."""
     statuses: list[Any]
     """Statuses of the running attempt: whoever gives it up waits until they have settled."""
     late_told: list[float] = field(default_factory=list)

@@ -46,6 +46,8 @@ class Station:
     hurry_cell: Callable[[], None] = lambda: None
     backlog: Backlog | None = None
     suspenders: Sequence[Any] = ()
+    end_wish: Callable[[], str] = lambda: ""
+    """Says why a programme shall end before its next line; empty if it shall go on."""
     clock: Callable[[], float] = time.time
     """Seconds since the Unix epoch."""
     sleep: Callable[[float], Plan] = bps.sleep
@@ -135,13 +137,14 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         backlog=station.backlog,
         suspenders=station.suspenders,
         has_beam=run.has_beam,
+        end_wish=station.end_wish,
         metadata=of_run,
     )
 
 
 def _end_reached(station: Station, programme: Programme, *, began_s: float) -> str:
     now_s = station.clock()
-    return programme.until.met(elapsed_s=now_s - began_s, reading=station.history.newest, now_s=now_s)
+    return station.end_wish() or programme.until.met(elapsed_s=now_s - began_s, reading=station.history.newest, now_s=now_s)
 
 
 def _move(devices: "BeamlineDevices", move: Move) -> Plan:
@@ -153,7 +156,7 @@ def _move(devices: "BeamlineDevices", move: Move) -> Plan:
 
 def _wait(station: Station, wait: Wait, *, began_s: float) -> Plan:
     end_s = station.clock() + wait.for_s if wait.for_s is not None else began_s + (wait.until_s or 0.0)
-    while (left_s := end_s - station.clock()) > 0:
+    while (left_s := end_s - station.clock()) > 0 and not station.end_wish():
         yield from bps.checkpoint()
         yield from station.sleep(min(left_s, LOOK_S))
 

@@ -52,6 +52,7 @@ def xrdct(
     backlog: Backlog | None = None,
     suspenders: Sequence[Any] = (),
     has_beam: bool = True,
+    end_wish: Callable[[], str] = lambda: "",
     metadata: dict[str, Any] | None = None,
 ) -> Plan:
     """Fly the lines of a layout as one run: a tomogram, or part of one.
@@ -75,6 +76,8 @@ def xrdct(
         breaks when it is suspended at the last messages of a plan (bluesky 1.15.1).
     has_beam
         Whether lines fly with the shutter open.
+    end_wish
+        Says why the run shall end before its next line; empty if it shall go on.
     metadata
         Goes into the start document.
 
@@ -101,6 +104,7 @@ def xrdct(
         images=SentImages(devices.detector),
         hurry_cell=hurry_cell,
         has_beam=has_beam,
+        end_wish=end_wish,
         statuses=[],
     )
     backlog = backlog or NoBacklog()
@@ -113,7 +117,7 @@ def xrdct(
         for device, stream in ((devices.detector, "frames"), (devices.trigger, "gates")):
             yield from interruptions.undisturbed(partial(bps.declare_stream, device, name=stream, collect=True))
         yield from _fly_all(flyer, profile, holder, backlog)
-        yield from bps.close_run()
+        yield from bps.close_run(reason=end_wish() or None)
 
     plan = bpp.finalize_wrapper(
         bpp.suspend_wrapper(flown(), list(suspenders)), lambda: _rest(devices, interruptions, speed=fast_speed)
@@ -159,23 +163,31 @@ def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -
         key, stretch = yield from _fly_until_flown(
             flyer, line, stretch, n_lines=1 + len(pending), profile=profile, holder=holder
         )
-        backlog.flew(key)
+        if key is None:
+            pending.clear()
+        else:
+            backlog.flew(key)
         if not pending:
             yield from _even_if_others_fail(partial(_close, flyer.devices))
             yield from wait_for_word(backlog)
-        pending.extendleft(by_number[lost] for lost in again.take() if lost in by_number)
+        if not flyer.end_wish():
+            pending.extendleft(by_number[lost] for lost in again.take() if lost in by_number)
 
 
 def _fly_until_flown(
     flyer: Flyer, line: Line, stretch: Stretch | None, *, n_lines: int, profile: Profile, holder: Holder
-) -> Generator[Msg, Any, tuple[LineKey, Stretch]]:
+) -> Generator[Msg, Any, tuple[LineKey | None, Stretch | None]]:
     """Fly one line, as often as its attempts fail; returns which attempt it was, and the stretch that goes on.
+
+    No attempt is returned where the run shall end before the line.
 
     ``n_lines`` are still to fly, this one included: a series that begins is armed for so many.
     """
     n_failures = 0
     while True:
         yield from bps.checkpoint()
+        if flyer.end_wish():
+            return None, stretch
         yield from _wait_for_good_time(flyer, holder)
         n_interruptions = flyer.interruptions.count
         try:

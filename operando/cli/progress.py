@@ -28,6 +28,7 @@ class RunProgress:
         )
         self._task = self._progress.add_task("starting", total=None, detail="")
         self._spoke_at = 0.0
+        self._said = ""
 
     def step(self, text: str) -> None:
         """Say what happens now."""
@@ -47,7 +48,9 @@ class RunProgress:
             total=progress.lines_expected or None,
             detail=detail,
         )
-        is_news = progress.state == "finished" or time.monotonic() - self._spoke_at > _PLAIN_EVERY_S
+        is_news = progress.state in ("finished", "paused", "suspended") and progress.state != self._said
+        self._said = progress.state
+        is_news = is_news or time.monotonic() - self._spoke_at > _PLAIN_EVERY_S
         if not self.console.is_terminal and is_news:
             self._spoke_at = time.monotonic()
             lines = f"{progress.lines_done} of {progress.lines_expected} lines"

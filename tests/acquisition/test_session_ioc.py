@@ -20,9 +20,24 @@ from acquisition.channel_access import use_beamline
 from acquisition.twin.cable import Pulse
 from acquisition.twin.simplon.pilatus import DetectorHead
 from acquisition.twin.simplon.server import SimplonServer
+from operando.bus.asking import Asker
 from operando.bus.client import FeedClient
 from operando.journal import read_journal
-from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, Message, Notice, RunStarted, RunStopped
+from operando.messages import (
+    CellReading,
+    CommandAnswered,
+    CommandGiven,
+    LineAborted,
+    LineAnnounced,
+    LineFlown,
+    Message,
+    Notice,
+    PlanEnded,
+    RunStarted,
+    RunStopped,
+    ScanState,
+    ServicesOffered,
+)
 from operando.profile import Profile, read_profile
 
 pytestmark = [
@@ -100,6 +115,7 @@ def beamtime(
     shutil.copy(demo.path(demo.geometry.poni), poni)
     cell = {"source": f"file:{data_folder / M50T}", "speed": SPEED, "start_s": START_S}
     addresses = {"journal": f"tcp://127.0.0.1:{ca_port + 9}", "reduction": f"tcp://127.0.0.1:{ca_port + 10}"}
+    addresses["commands"] = f"tcp://127.0.0.1:{ca_port + 11}"
     profile = Profile.model_validate(
         {
             **beamline.model_dump(mode="json", exclude_none=True),
@@ -123,6 +139,23 @@ def beamtime(
         taker.stop.set()
         thread.join(5)
     end(bridge)
+
+
+def command(beamtime: Beamtime, action: Any, **of_start: Any) -> CommandAnswered:
+    """Give a command over the socket, and its answer."""
+    asker = Asker(beamtime.profile.addresses.commands)
+    asker.ask(CommandGiven(action=action, origin="the test", **of_start))
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            entry = asker.poll()
+            if entry is not None:
+                assert isinstance(entry.message, CommandAnswered), entry.message
+                return entry.message
+            time.sleep(0.01)
+    finally:
+        asker.close()
+    pytest.fail("no answer")
 
 
 def end(process: "subprocess.Popen[str]") -> int:
@@ -239,3 +272,74 @@ def test_stopping_the_process_in_mid_run_closes_the_shutter_and_says_so(interrup
     assert "stopped" in stopped[0].reason
     assert caget(f"{beamtime.profile.control.shutter}:STATUS") == 0
     assert caget(f"{beamtime.profile.control.fast.pv}.VELO") == beamtime.profile.control.fast.speed
+
+
+@pytest.fixture(scope="module")
+def commanded(beamtime: Beamtime, interrupted: list[Message]) -> tuple[list[Message], dict[str, Any]]:
+    """The journal of a process that is told to start, pause and resume a scan, then to take dark frames; and what was seen."""
+    use_beamline(beamtime.profile)
+    from epics import caget
+
+    shutter = f"{beamtime.profile.control.shutter}:STATUS"
+    scan = beamtime.profile.scan.model_copy(update={"begin": "on_command"})
+    process = beamtime.serve("acquisition.session", beamtime.profile.model_copy(update={"scan": scan}))
+    seen: dict[str, Any] = {"idle": command(beamtime, "status"), "wrong": command(beamtime, "start", plan="dance")}
+    try:
+        seen["start"] = command(beamtime, "start", arguments={"n_lines": 6}, plan="xrdct")
+        beamtime.follow(lambda found: bool(of(LineAnnounced, found)))
+        seen["pause"] = command(beamtime, "pause_now")
+        beamtime.follow(lambda found: any(one.state == "paused" for one in of(ScanState, found)))
+        deadline = time.monotonic() + 20
+        while caget(shutter) != 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        seen["shutter while paused"] = caget(shutter)
+        seen["start while paused"] = command(beamtime, "start")
+        seen["resume"] = command(beamtime, "resume")
+        beamtime.follow(lambda found: bool(of(PlanEnded, found)))
+        seen["dark"] = command(beamtime, "start", plan="dark", arguments={"n_frames": 3})
+        beamtime.follow(lambda found: len(of(PlanEnded, found)) == 2)
+    finally:
+        assert end(process) == 0
+    return read_journal(Path(str(process.args[-1])) / "journal.jsonl"), seen  # type: ignore[index]
+
+
+def test_a_scan_begins_on_command_and_a_wrong_one_is_refused_in_words(commanded: tuple[list[Message], Any]) -> None:
+    journal, seen = commanded
+    assert (seen["idle"].state, seen["idle"].refusals["abort"]) == ("idle", "nothing is running")
+    assert "n_frames=" in seen["idle"].plans["dark"]
+    assert not seen["wrong"].accepted
+    assert "there is no plan 'dance'" in seen["wrong"].text
+    assert seen["start"].accepted
+    assert "6 lines, 66 frames" in seen["start"].text
+    assert [one.plan for one in of(PlanEnded, journal)] == ["xrdct", "dark"]
+
+
+def test_a_pause_over_the_socket_closes_the_shutter_and_costs_one_attempt(
+    commanded: tuple[list[Message], Any], beamtime: Beamtime
+) -> None:
+    journal, seen = commanded
+    assert seen["pause"].accepted
+    assert seen["shutter while paused"] == 0
+    assert not seen["start while paused"].accepted
+    assert seen["resume"].accepted
+    run = of(RunStarted, journal)[0].run
+    flown = [one for one in of(LineFlown, journal) if one.run == run]
+    assert [one.line for one in flown] == list(range(6))
+    assert len([one for one in of(LineAborted, journal) if one.run == run]) <= 1
+    announced = {(one.line, one.attempt): one for one in of(LineAnnounced, journal) if one.run == run}
+    taken = set(beamtime.taker.images)
+    for line in flown:
+        stretch = announced[line.line, line.attempt]
+        assert {(stretch.series, stretch.first_image_id + i) for i in range(stretch.n_points)} <= taken
+    assert of(RunStopped, journal)[0].exit_status == "success"
+
+
+def test_the_journal_says_how_the_acquisition_stands_and_where_it_takes_commands(
+    commanded: tuple[list[Message], Any], beamtime: Beamtime
+) -> None:
+    journal, _ = commanded
+    states = of(ScanState, journal)
+    paused = next(one for one in states if one.state == "paused")
+    assert (paused.plan, paused.reason) == ("xrdct", "wished by the test")
+    assert states[-1].state == "idle"
+    assert [one.commands for one in of(ServicesOffered, journal)] == [beamtime.profile.addresses.commands, ""]

@@ -31,6 +31,7 @@ from operando.messages import (
     RunStarted,
     RunStopped,
     ScanProgress,
+    ScanState,
     ServicesOffered,
     SinogramPublished,
     StreamStatus,
@@ -119,6 +120,10 @@ def flown(line: Line) -> LineFlown:
 
 def stopped(status: Any = "success") -> RunStopped:
     return RunStopped(run=RUN, exit_status=status, time_s=2000.0)
+
+
+def scan_state(state: Any, reason: str = "") -> ScanState:
+    return ScanState(state=state, plan="xrdct", reason=reason, time_s=2000.0)
 
 
 @pytest.fixture(scope="module")
@@ -470,3 +475,35 @@ def _until(client: FeedClient, is_wanted: Callable[[Message], bool]) -> Message:
             if is_wanted(entry.message):
                 return entry.message
     raise AssertionError("nothing of it within 30 s")
+
+
+@pytest.mark.parametrize("held", ["paused", "suspended"])
+def test_a_run_that_is_held_is_shown_so_until_it_goes_on(
+    phantom: Phantom, lines: list[Line], tmp_path: Path, held: str
+) -> None:
+    process = Process(phantom, tmp_path)
+    process.hear(a_run(), flown(lines[0]), written(lines[0], tmp_path), scan_state(held, "wished by Ada"))
+    process.work(2)
+    assert process.progress.state == held
+    assert process.progress.lines_done == 1
+    assert process.progress.seconds_left is None
+    assert process.published(ScanState)[-1].message == scan_state(held, "wished by Ada")
+    process.hear(scan_state("running"))
+    process.work()
+    assert process.progress.state == "scanning"
+    process.hear(scan_state(held), stopped("abort"))
+    process.work()
+    assert process.progress.state == "aborted"
+
+
+def test_where_questions_are_answered_and_commands_are_taken_stands_in_one_message(phantom: Phantom, tmp_path: Path) -> None:
+    process = Process(phantom, tmp_path)
+    process.hear(ServicesOffered(commands="tcp://127.0.0.1:6", time_s=1.0))
+    process.analysis.offer("tcp://127.0.0.1:5")
+    services = process.published(ServicesOffered)[-1].message
+    assert isinstance(services, ServicesOffered)
+    assert (services.questions, services.commands) == ("tcp://127.0.0.1:5", "tcp://127.0.0.1:6")
+    process.hear(ServicesOffered(time_s=2.0))
+    services = process.published(ServicesOffered)[-1].message
+    assert isinstance(services, ServicesOffered)
+    assert (services.questions, services.commands) == ("tcp://127.0.0.1:5", "")

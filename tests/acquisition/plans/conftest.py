@@ -56,6 +56,9 @@ class FakeAxis(Device):
         self.limit = limit
         self.on_swept: Callable[[float, float], None] = lambda start, end: None
         self.gets_stuck = 0
+        self.may_arrive = threading.Event()
+        """While this is not set, moves go on without an end; they can be stopped."""
+        self.may_arrive.set()
         self._lock = threading.Lock()
         self._move: tuple[Status, float, float, float, float, threading.Timer] | None = None
 
@@ -68,7 +71,7 @@ class FakeAxis(Device):
         here = self.user_readback.get()
         status = Status(self)
         duration = abs(position - here) / self.velocity.get() / HASTE
-        timer = threading.Timer(duration, self._arrive)
+        timer = threading.Timer(duration, self._arrive, (status,))
         timer.daemon = True
         self._move = (status, here, position, time.monotonic(), duration, timer)
         timer.start()
@@ -81,7 +84,10 @@ class FakeAxis(Device):
     def is_moving(self) -> bool:
         return self._move is not None
 
-    def _arrive(self) -> None:
+    def _arrive(self, status: Status) -> None:
+        self.may_arrive.wait()
+        if self._move is None or self._move[0] is not status:
+            return
         if self.gets_stuck:
             self.gets_stuck -= 1
             self._end(success=False, fraction=0.5)
