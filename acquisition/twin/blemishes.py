@@ -7,6 +7,7 @@ blemishes in any order and from any thread.
 from dataclasses import dataclass
 
 import numpy as np
+from numba import boolean, njit, uint32, void
 from numpy.typing import NDArray
 
 from acquisition.twin.camera import Camera, direct_beam_m
@@ -46,6 +47,13 @@ def draw_bad_pixels(shape: tuple[int, int], *, part: float, seed: int) -> tuple[
     """Give which pixels are dead and which are hot, shape (row, column), without the mask knowing."""
     chosen = np.random.Generator(np.random.Philox(key=[seed, 1])).random(shape)
     return chosen < part, chosen > 1 - HOT_OF_BAD * part
+
+
+@njit(void(uint32[::1], boolean[::1], uint32, uint32), cache=True, nogil=True)
+def limit_counts(frame: Frame, is_masked: NDArray[np.bool_], highest: np.uint32, masked: np.uint32) -> None:
+    """Stop every pixel at ``highest``, and mark those that are masked; flat, in place."""
+    for i in range(frame.size):
+        frame[i] = masked if is_masked[i] else min(frame[i], highest)
 
 
 def generator(*, seed: int, exposure: int, purpose: int) -> np.random.Generator:

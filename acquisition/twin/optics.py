@@ -17,6 +17,7 @@ from acquisition.twin.blemishes import (
     draw_bad_pixels,
     draw_flashes,
     generator,
+    limit_counts,
     shadow,
 )
 from acquisition.twin.camera import Camera, polarisation, read_camera, view_pixels
@@ -76,10 +77,9 @@ class Blemishes:
         if self.is_hot is not None:
             random = generator(seed=self.seed, exposure=exposure, purpose=_HOT_STREAM)
             frame[self.is_hot] += random.poisson(HOT_COUNTS, size=np.count_nonzero(self.is_hot)).astype(np.uint32)
-        if effects.saturation:
-            np.minimum(frame, self.saturation_counts, out=frame)
         if effects.saturation or effects.zingers > 0 or self.flashes is not None:
-            frame[self.is_masked] = MASKED
+            highest = self.saturation_counts if effects.saturation else MASKED
+            limit_counts(frame.reshape(-1), self.is_masked.reshape(-1), np.uint32(highest), np.uint32(MASKED))
 
 
 def make_optics(profile: Profile) -> Optics:

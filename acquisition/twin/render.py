@@ -108,7 +108,7 @@ def draw_frame(canvas: Canvas, mean: NDArray[np.floating], *, seed: int, exposur
     """
     highest = mean.max() * (canvas.root_weight.max() * RUNG) ** 2
     n_draws = max(1, int(np.ceil(highest / (0.99 * HIGHEST_MEAN))))
-    root = np.atleast_2d(np.sqrt(mean / n_draws).astype(np.float32))
+    root = np.atleast_2d(np.sqrt(mean / n_draws if n_draws > 1 else mean, dtype=np.float32))
     frame = np.empty(canvas.place.size, dtype=np.uint32)
     where = (canvas.place, canvas.corner, canvas.along, canvas.across, canvas.root_weight)
     tables = (canvas.ladder.rungs, canvas.ladder.entries)
@@ -123,7 +123,7 @@ def draw_frame(canvas: Canvas, mean: NDArray[np.floating], *, seed: int, exposur
 def expected_frame(canvas: Canvas, mean: NDArray[np.floating]) -> NDArray[np.float32]:
     """Give every pixel's mean, shape (row, column), counts; 0 where the pixel is masked."""
     height = np.empty(canvas.place.size, dtype=np.float32)
-    root = np.atleast_2d(np.sqrt(mean).astype(np.float32))
+    root = np.atleast_2d(np.sqrt(mean).astype(np.float32, copy=False))
     if root.shape[0] == 1:
         _interpolate(root[0], canvas.place, canvas.root_weight, height)
     else:

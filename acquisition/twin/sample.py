@@ -90,7 +90,7 @@ class SampleFrames:
         self._blemishes.add(frame, beam, dose=dose, exposure=exposure)
         return frame
 
-    def mean(self, pulse: Pulse | None) -> NDArray[np.float64]:
+    def mean(self, pulse: Pulse | None) -> NDArray[np.float32]:
         """Give the mean counts of a pixel of unit weight on the polar grid, shape (azimuth, node), without blemishes."""
         return self._look(pulse)[2]
 
@@ -118,7 +118,7 @@ class SampleFrames:
         """What the frames are drawn on."""
         return self._optics.canvas
 
-    def _look(self, pulse: Pulse | None) -> tuple[Beam, float, NDArray[np.float64]]:
+    def _look(self, pulse: Pulse | None) -> tuple[Beam, float, NDArray[np.float32]]:
         if pulse is None:
             beam, dose, sample = self._beam(0.0, 0.0), 1.0, self._history.slice_at(time.time())
         else:
@@ -126,7 +126,7 @@ class SampleFrames:
             dose = max(0.0, pulse.beam) * pulse.exposure_s / self._scan.exposure_s
             sample = self._history.slice_at(pulse.time_s)
             self._log.note(pulse)
-        return beam, dose, dose * self._counts * self._scene.mean(sample, beam)
+        return beam, dose, (dose * self._counts) * self._scene.mean(sample, beam)
 
     def _beam(self, s_mm: float, angle_deg: float) -> Beam:
         is_flat = self._effects.beam_shape == "flat"
@@ -141,7 +141,7 @@ class SampleFrames:
 
     def _mean_through_the_middle(self, sample: Slice) -> float:
         angles = np.arange(N_LEVEL_ANGLES) * 180 / N_LEVEL_ANGLES
-        mean = np.mean([self._scene.mean(sample, self._beam(0.0, angle)) for angle in angles], axis=0)
+        mean = np.mean([self._scene.mean(sample, self._beam(0.0, angle)) for angle in angles], axis=0, dtype=np.float64)
         return float(np.sum(self._optics.canvas.mean_weight * mean))
 
 

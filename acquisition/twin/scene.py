@@ -29,7 +29,8 @@ LAYER_PIXELS = 0.4
 N_KEPT = 2
 """Samples of different times that are kept ready."""
 
-Grid = NDArray[np.float64]
+Grid = NDArray[np.float32]
+"""Single precision is a thousandth of what a photon more or less makes, and half the way through memory."""
 
 
 class Scene(Protocol):
@@ -53,7 +54,7 @@ class FlatScene:
     def mean(self, sample: Slice, beam: Beam) -> Grid:
         """Give the mean on a grid of one azimuth."""
         masses = areal_masses(sample, angle_deg=beam.angle_deg, s_mm=beam.s_mm, width_mm=beam.width_mm)
-        return np.asarray(masses @ self._curves + self._air)[np.newaxis]
+        return np.asarray(masses @ self._curves + self._air, dtype=np.float32)[np.newaxis]
 
 
 class DeepScene:
@@ -83,21 +84,22 @@ class DeepScene:
         masses = channel_masses(voxels, beam, self._layers)
         curves = np.empty((self._layers.n, self._n_harmonics, self._air.size), dtype=np.float32)
         sum_curves(masses, self._curves.plain, self._textured, curves)
-        air = self._air * mean_transmission(voxels, beam)
+        air = (self._air * mean_transmission(voxels, beam)).astype(np.float32)
         if self._effects.absorption == "first-order":
             return self._seen(voxels, beam, curves) + air
         stacked = np.empty(curves.shape[1:], dtype=np.float32)
         stack_layers(curves, self._scales, stacked)
+        stacked[0] += air
         seen = np.empty((self._cosine.size, self._air.size), dtype=np.float32)
         sum_harmonics(stacked, self._cosine, seen)
-        return seen + air
+        return seen
 
     def _seen(self, voxels: Voxels, beam: Beam, curves: NDArray[np.float32]) -> Grid:
         ways_out, paths = _ways_out(voxels, beam, self._layers, self._grid)
         seen = np.empty((self._cosine.size, self._air.size), dtype=np.float32)
         tangent = np.tan(self._grid.two_theta_rad)
         stack_layers_seen(curves, self._scales, ways_out, paths, tangent, self._cosine, seen)
-        return seen.astype(np.float64)
+        return seen
 
     def _make_voxels(self, sample: Slice) -> Voxels:
         attenuation = attenuation_map(sample, wavelength_angstrom=self._wavelength)

@@ -10,6 +10,8 @@ from typing import Literal
 
 import imagecodecs
 import numpy as np
+from numba import int64, njit, uint8
+from numba.types import Array
 from numpy.typing import NDArray
 
 Method = Literal["bslz4", "lz4", "lz4-block", "none"]
@@ -61,17 +63,27 @@ def _header(n_bytes: int) -> bytes:
 
 def _without_stored_blocks(blocks: bytes, n_bytes: int) -> bytes:
     """Compress the blocks that the plain LZ4 filter stored because they do not shrink: bitshuffle's filter never stores one."""
-    stored = []
-    position, left = 0, n_bytes
-    while left:
-        length = int.from_bytes(blocks[position : position + 4], "big")
-        if length == min(BLOCK_BYTES, left):
-            stored.append((position, length))
-        position += 4 + length
-        left -= min(BLOCK_BYTES, left)
+    stored = _stored_blocks(np.frombuffer(blocks, dtype=np.uint8), n_bytes)
     parts, done = [], 0
-    for position, length in stored:
+    for position, length in stored.tolist():
         block = bytes(imagecodecs.lz4_encode(blocks[position + 4 : position + 4 + length], header=False))
         parts += [blocks[done:position], len(block).to_bytes(4, "big"), block]
         done = position + 4 + length
-    return b"".join([*parts, blocks[done:]]) if stored else blocks
+    return b"".join([*parts, blocks[done:]]) if parts else blocks
+
+
+@njit(int64[:, ::1](Array(uint8, 1, "C", readonly=True), int64), cache=True, nogil=True)
+def _stored_blocks(blocks: NDArray[np.uint8], n_bytes: int) -> NDArray[np.int64]:
+    """Give place and length of each block that is as long as what it holds, shape (n, 2)."""
+    found = np.empty((n_bytes // BLOCK_BYTES + 1, 2), dtype=np.int64)
+    n_found, position, left = 0, 0, n_bytes
+    while left > 0:
+        length = int64(0)
+        for i in range(4):
+            length = length << 8 | int64(blocks[position + i])
+        if length == min(BLOCK_BYTES, left):
+            found[n_found, 0], found[n_found, 1] = position, length
+            n_found += 1
+        position += 4 + length
+        left -= min(BLOCK_BYTES, left)
+    return found[:n_found].copy()
