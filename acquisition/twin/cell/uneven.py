@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.twin.cell.rolls import RollMake
+from acquisition.twin.cell.spiral import Layer
 from acquisition.twin.cell.voxels import Voxels
 
 Field = NDArray[np.float64]
 
 N_BLOBS = 14
 """That the dead regions are made of."""
+MOST_SECONDARY = 0.9
+"""Of the cathode at any place."""
 TAB_SHARPNESS = 3.0
 """Of the sector in which the tab's lag is felt: half of it is gone 39 degrees away."""
 
@@ -39,13 +42,19 @@ def draw_unevenness(make: RollMake, voxels: Voxels, *, seed: int) -> Unevenness:
     radius, angle = voxels.polar
     phase = random.uniform(0, 2 * np.pi)
     places = _places(make, random, make.n_spots)
-    secondary = make.spot_part * _blobs(voxels, places, np.full(make.n_spots, make.spot_mm))
+    spots = _blobs(voxels, places, np.full(make.n_spots, make.spot_mm))
     return Unevenness(
         lag=_lag(make, radius, angle),
         loading=1 + make.loading * np.sin(2 * angle + phase),
-        secondary=np.clip(secondary, 0, 0.9),
+        secondary=_secondary(spots, cathode=voxels.parts[Layer.CATHODE_IN] + voxels.parts[Layer.CATHODE_OUT], make=make),
         is_dead=_dead(make, voxels, random),
     )
+
+
+def _secondary(spots: Field, *, cathode: Field, make: RollMake) -> Field:
+    """Scale spots for the whole cathode to hold the make's part of inactive oxide."""
+    mean = float((spots * cathode).sum() / cathode.sum())
+    return np.clip(spots * (make.secondary_part / mean), 0, MOST_SECONDARY)
 
 
 def _lag(make: RollMake, radius: Field, angle: Field) -> Field:

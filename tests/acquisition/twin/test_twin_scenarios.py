@@ -1,16 +1,20 @@
 """The scenarios' samples: published lattices, lithium that moves with the clock of the run, pins where they should be."""
 
+import functools
 import time
 
 import numpy as np
 import pytest
 
 from acquisition.twin.lattices import lattice_maps
+from acquisition.twin.phases import LITHIUM_X
 from acquisition.twin.published import STATES, make_published
 from acquisition.twin.sample import PUBLISHED, SAMPLES, WORKING, make_history
+from acquisition.twin.slice import STAGES, grams_per_c6
 from acquisition.twin.standard import make_pins
 from operando.profile import profiles_folder, read_profile
 
+published = functools.cache(lambda name, seed: make_published(name, seed=seed))
 PUBLISHED_LATTICES = {
     # a, c in angstrom (doi 10.1002/smt.202100512); c alone for charged C/20.
     "aaa-pristine": (2.822, 14.507),
@@ -24,7 +28,7 @@ PUBLISHED_LATTICES = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_cell_has_its_published_lattices(name: str) -> None:
     """Means over the primary oxide, of which one part in a hundred has no partner and stays full."""
-    sample = make_published(name, seed=1)
+    sample = published(name, 1)
     maps = lattice_maps(sample, follows_lithium=True)
     a, c = PUBLISHED_LATTICES[name]
 
@@ -34,20 +38,57 @@ def test_a_published_cell_has_its_published_lattices(name: str) -> None:
         assert np.nanmean(maps["a/nmc"]) == pytest.approx(a, abs=0.001)
 
 
+CRYSTALLINE = ("fe", "cu", "al", "nmc", "nmc_s", "graphite", "lic30", "lic12", "lic6")
+PUBLISHED_PERCENT = {
+    # By weight, of all crystals (doi 10.1002/smt.202100512): primary NMC about 34 in all cells; limits where it gives limits.
+    "aaa-pristine": {"nmc": (32, 36), "nmc_s": (0.2, 1.0), "lic6": (0.5, 6), "lic12": (10, 25)},
+    "aaa-charged-c2": {"nmc": (32, 36), "nmc_s": (4.2, 4.4), "lic6": (3.1, 3.7), "lic12": (19.5, 22.5)},
+    "aaa-charged-c20": {"nmc": (32, 36), "nmc_s": (0.2, 1.0), "lic6": (10, 11), "lic12": (12.8, 14)},
+    "aaa-discharged-c2": {"nmc": (32, 36), "nmc_s": (0.9, 1.1), "lic6": (0, 0.01), "lic12": (0, 0.1), "lic30": (1, 8)},
+    "aaa-discharged-c20": {"nmc": (32, 36), "nmc_s": (0.9, 1.1), "lic6": (0, 0.01), "lic12": (0, 0.1), "lic30": (1, 8)},
+}
+
+
+@pytest.mark.parametrize(("name", "seed"), [*((name, 1) for name in PUBLISHED), ("aaa-charged-c2", 5)])
+def test_a_published_cell_holds_the_published_parts_by_weight(name: str, seed: int) -> None:
+    sample = published(name, seed)
+    masses = {material: float(sample.density_of(material).sum()) for material in CRYSTALLINE}
+    percent = {material: 100 * mass / sum(masses.values()) for material, mass in masses.items()}
+    share = sample.density_of("nmc_s") / sum(sample.density_of(material) for material in CRYSTALLINE).clip(min=1e-6)
+
+    for material, (least, most) in PUBLISHED_PERCENT[name].items():
+        assert least <= percent[material] <= most, f"{material} {percent[material]:.2f}"
+    assert share.max() > 0.20
+
+
+def test_the_published_cells_hold_the_published_lithium() -> None:
+    """Of what takes part; one part in twenty of the anode has no partner and stays empty."""
+    for name, (x, y) in {"aaa-charged-c2": (0.567, 0.42), "aaa-charged-c20": (0.714, 0.32)}.items():
+        sample = published(name, 1)
+        stages = {stage: sample.density_of(stage).astype(float) / grams_per_c6(stage) for stage in STAGES}
+        active = sum(amount.sum() for stage, amount in stages.items() if stage != "graphite")
+        found_x = sum(LITHIUM_X[stage] * amount.sum() for stage, amount in stages.items()) / active
+        mass = sample.density_of("nmc").astype(float)
+        assert found_x == pytest.approx(x, abs=0.002)
+        assert np.nansum(sample.lithium_y * mass) / mass.sum() == pytest.approx(y, abs=0.006)
+
+
 def test_the_charged_cells_hold_the_published_ratio_of_lic6_to_lic12() -> None:
     for name, wanted in (("aaa-charged-c2", 3.4 / 21.1), ("aaa-charged-c20", 10.5 / 13.4)):
-        sample = make_published(name, seed=1)
+        sample = published(name, 1)
         ratio = sample.density_of("lic6").sum() / sample.density_of("lic12").sum()
         assert ratio == pytest.approx(wanted, rel=0.05)
 
 
 def test_the_discharged_cells_keep_lithium_where_they_lag() -> None:
-    sample = make_published("aaa-discharged-c2", seed=1)
+    sample = published("aaa-discharged-c2", 1)
     axis = sample.axis_mm
     radius = np.hypot(axis[:, np.newaxis], axis)
     anode = np.isfinite(sample.lithium_x)
 
-    assert sample.lithium_x[anode & (radius > 4.4)].mean() > 2 * sample.lithium_x[anode & (radius > 2) & (radius < 3.5)].mean()
+    assert (
+        sample.lithium_x[anode & (radius > 4.4)].mean() > 1.6 * sample.lithium_x[anode & (radius > 2) & (radius < 3.5)].mean()
+    )
 
 
 def test_every_scenario_names_a_sample_that_there_is() -> None:
