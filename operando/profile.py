@@ -236,10 +236,19 @@ class Reconstruction(Section):
     pixel_mm: Positive | None = None
     """Edge of a voxel; None takes the scan step."""
     filter: Literal["ramp", "shepp-logan", "hann"] = "shepp-logan"
+    q_windows: tuple[tuple[Finite, Finite], ...] = ()
+    """Ranges of q, 1/angstrom, that the fit of phases uses; empty uses all that was integrated."""
     n_background: Annotated[int, Field(ge=2, le=40)] = 8
     """Smooth functions that stand for everything that is not a reflection."""
     electrode_fraction: Fraction = 0.15
     """Below this part of the strongest graphite voxel, x in LixC6 has no meaning and is masked."""
+
+    @model_validator(mode="after")
+    def _windows_are_ascending(self) -> "Reconstruction":
+        for low, high in self.q_windows:
+            if not low < high:
+                raise ValueError(f"q_windows: [{low}, {high}] must be ascending")
+        return self
 
 
 Quantity = Literal["time", "voltage", "current", "charge", "charged", "discharged", "temperature", "cycle", "step"]
@@ -494,7 +503,7 @@ def read_profile(name_or_path: str) -> Profile:
     try:
         return Profile.model_validate({**values, "folder": path.parent.resolve()})
     except ValidationError as wrong:
-        raise ProfileError(f"{path}: {_complaints(wrong)}") from wrong
+        raise ProfileError(f"{path}: {complaints(wrong)}") from wrong
 
 
 def _read_values(path: Path, *, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -562,7 +571,8 @@ def _absolute(profile: Profile, source: str) -> str:
     return f"{kind}:{profile.path(Path(what))}"
 
 
-def _complaints(error: ValidationError) -> str:
+def complaints(error: ValidationError) -> str:
+    """Say what is wrong with a profile's values, key by key."""
     sentences = []
     for complaint in error.errors(include_url=False)[:5]:
         key = ".".join(map(str, complaint["loc"])) or "profile"

@@ -120,6 +120,8 @@ class Analysis:
         Monotonic seconds.
     wall_clock
         Seconds since the epoch.
+    provenance
+        Where the lines come from, for the archive, if this is not the live analysis.
     """
 
     def __init__(
@@ -131,7 +133,9 @@ class Analysis:
         store: Store,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        provenance: Mapping[str, str] | None = None,
     ) -> None:
+        self._provenance = provenance
         self._profile, self._model, self._out, self._store = profile, model, out, store
         self._clock, self._wall_clock = clock, wall_clock
         self.tomograms = KnownTomograms(profile, out)
@@ -316,6 +320,7 @@ class Analysis:
                 line_files=files,
                 state=state,
                 readings=self._cell.readings,
+                provenance=self._provenance,
             )
         except OSError as refused:
             if self._archive_retry_at is None:

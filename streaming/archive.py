@@ -6,10 +6,13 @@ put in place of the old one: a reader has the one or the other, and no lock is n
 """
 
 import datetime
+import functools
 import io
 import json
 import os
-from collections.abc import Sequence
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,7 @@ def write_scan(
     line_files: Sequence[Path],
     state: str,
     readings: Sequence[CellReading] = (),
+    provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Write the archive of a run, durably and atomically.
 
@@ -61,6 +65,8 @@ def write_scan(
         State of the run in a word.
     readings
         The cell during the run, ascending in time; empty leaves what the lines know of it.
+    provenance
+        Where the lines come from if they were not analysed live, word by word.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -78,7 +84,17 @@ def write_scan(
         process = _group(entry, "process", "NXprocess")
         process["program"], process["version"] = "operando", __version__
         process["profile"] = json.dumps(profile.model_dump(mode="json"))
+        process["versions"] = json.dumps(versions())
+        for key, text in (provenance or {"made": "live"}).items():
+            process[key] = text
     replace_file(path, buffer.getvalue())
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Give the versions of what the numbers are computed with."""
+    packages = ("numpy", "scipy", "numba", "h5py", "pyFAI", "gemmi", "xraydb")
+    return {"operando": __version__, "python": platform.python_version()} | {name: metadata.version(name) for name in packages}
 
 
 def run_of_archive(path: Path) -> str | None:

@@ -33,6 +33,15 @@ class PatternModel:
     templates: Array
     """Phases first, in the order of ``structures``, then background; shape (n_radial, n_templates)."""
     structures: tuple[Structure, ...]
+    q_windows: tuple[tuple[float, float], ...] = ()
+    """Ranges of q that the fit uses, 1/angstrom; empty uses all."""
+
+    @property
+    def is_in_window(self) -> NDArray[np.bool_]:
+        """Which bins the fit may use, shape (n_radial,)."""
+        if not self.q_windows:
+            return np.ones(self.q.size, dtype=np.bool_)
+        return np.logical_or.reduce([(self.q >= low) & (self.q <= high) for low, high in self.q_windows])
 
     @property
     def n_phases(self) -> int:
@@ -110,7 +119,26 @@ def make_pattern_model(profile: Profile) -> PatternModel:
         for structure, phase in zip(structures, profile.phases, strict=True)
     ]
     background = background_functions(q, n_functions=profile.reconstruction.n_background)
-    return PatternModel(q=q, templates=np.column_stack([*templates, background]), structures=structures)
+    model = PatternModel(
+        q=q,
+        templates=np.column_stack([*templates, background]),
+        structures=structures,
+        q_windows=profile.reconstruction.q_windows,
+    )
+    _check_windows(model)
+    return model
+
+
+def _check_windows(model: PatternModel) -> None:
+    """Refuse windows in which a phase that is asked for shows nothing: its amount would be made up."""
+    is_shown: NDArray[np.bool_] = np.any(model.templates[model.is_in_window, : model.n_phases] > 0, axis=0)
+    unseen = [structure.name for structure, shown in zip(model.structures, is_shown.tolist(), strict=True) if not shown]
+    if model.q_windows and unseen:
+        raise DataError(
+            f"reconstruction.q_windows {[list(window) for window in model.q_windows]} hold no reflection of "
+            f"{', '.join(unseen)}; patterns reach from {model.q[0]:.3f} to {model.q[-1]:.3f} 1/angstrom: widen the windows, or "
+            "leave the phase out"
+        )
 
 
 def background_functions(q: Array, *, n_functions: int) -> Array:
@@ -133,7 +161,7 @@ def make_live_channels(model: PatternModel, variance: Array) -> LiveChannels:
     DataError
         If no bin has a variance: there is nothing to fit.
     """
-    is_usable = np.isfinite(variance) & (variance > 0)
+    is_usable = np.isfinite(variance) & (variance > 0) & model.is_in_window
     if not is_usable.any():
         raise DataError("no bin of the first line has counts: is the shutter open, and is the mask that of this detector?")
     weights = np.zeros_like(variance)
