@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from pydantic import ValidationError
 
 from operando.bus.entry import first_complaint
@@ -20,7 +21,7 @@ from operando.messages import CellReading, Message, RunStarted, RunStopped
 from operando.profile import Profile, read_profile
 from operando.scan import LineKey
 from streaming.archive import FORMAT, SCHEMA
-from streaming.correct import check_grid
+from streaming.correct.points import check_grid
 from streaming.line import Line
 from streaming.line_shelf import LineShelf
 
@@ -39,7 +40,7 @@ class Recorded:
     files: dict[LineKey, Path]
     """The file of every attempt that counts."""
     readings: tuple[CellReading, ...] = ()
-    """What the journal beside the archive knows of the cell."""
+    """What the journal beside the archive knows of the cell during the run; without one, what the archive does."""
     stopped: RunStopped | None = None
     notes: tuple[str, ...] = field(default=())
     """What a person should know of this recording, in sentences."""
@@ -81,7 +82,7 @@ def find_recorded(path: Path, *, profile: str | None = None) -> Recorded:
     archive = path / "scan.nxs" if path.is_dir() else path
     if not archive.is_file():
         raise MissingInputError(f"no archive {archive}: give the scan.nxs of a run, or its folder")
-    run, state, counting, profile_json = _read_archive(archive)
+    run, state, counting, profile_json, archived = _read_archive(archive)
     beside = archive.parent / "profile.toml"
     if profile is None and not beside.is_file():
         raise MissingInputError(f"no {beside}: it is the profile that the run was made with; name one with --profile")
@@ -106,7 +107,8 @@ def find_recorded(path: Path, *, profile: str | None = None) -> Recorded:
         state=state,
         profile=read,
         files={key: shelf.path(key) for key in keys},
-        readings=readings,
+        # The archive was closed before the last readings of the journal came: the same ones make the same archive.
+        readings=tuple(one for one in readings if not archived or one.time_s <= archived[-1].time_s) or archived,
         stopped=stopped,
         notes=(*notes, *sentence),
     )
@@ -155,7 +157,7 @@ def _check_identity(line: Line, key: LineKey) -> None:
         raise DataError(f"it holds line {line.key.line}, attempt {line.key.attempt} of run {line.key.run}")
 
 
-def _read_archive(path: Path) -> tuple[RunStarted, str, list[LineKey], dict[str, Any]]:
+def _read_archive(path: Path) -> tuple[RunStarted, str, list[LineKey], dict[str, Any], tuple[CellReading, ...]]:
     try:
         with h5py.File(path, "r") as file:
             found = file.attrs.get("format"), file.attrs.get("schema")
@@ -166,11 +168,22 @@ def _read_archive(path: Path) -> tuple[RunStarted, str, list[LineKey], dict[str,
             state = entry["state"].asstr()[()]
             pairs = zip(entry["lines/line"][()].tolist(), entry["lines/attempt"][()].tolist(), strict=True)
             profile = json.loads(entry["process/profile"][()])
+            readings = _archived_readings(entry["cell"])
     except ValidationError as wrong:
         raise DataError(f"{path}: the run's plan is not one that this version knows: {first_complaint(wrong)}") from wrong
     except (OSError, KeyError, ValueError, TypeError) as wrong:
         raise DataError(f"{path} is no archive of operando, or of an earlier version, or cut off: {wrong}") from wrong
-    return run, str(state), [LineKey(run=run.run, line=line, attempt=attempt) for line, attempt in pairs], profile
+    keys = [LineKey(run=run.run, line=line, attempt=attempt) for line, attempt in pairs]
+    return run, str(state), keys, profile, readings
+
+
+def _archived_readings(group: Any) -> tuple[CellReading, ...]:
+    fields = {"time": "time_s", "voltage": "voltage_v", "current": "current_a", "charge": "charge_ah"}
+    fields |= {"temperature": "temperature_c", "age": "age_s"}
+    columns = [[value if np.isfinite(value) else None for value in group[name][()].tolist()] for name in fields]
+    steps = group["step"].asstr()[()].tolist() if group["step"].size else []
+    rows = zip(*columns, steps, strict=True)
+    return tuple(CellReading.model_validate(dict(zip((*fields.values(), "step"), row, strict=True))) for row in rows)
 
 
 def _differences(beside: Profile, archived: dict[str, Any]) -> list[str]:

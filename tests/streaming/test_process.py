@@ -41,6 +41,7 @@ def measure(phantom: Phantom, out: Path, *, n_lines: int = N_LINES, is_closed: b
         phantom.profile, phantom.model, out=out, store=MemoryStore(), clock=iter(range(10**6)).__next__, wall_clock=lambda: 5e3
     )
     analysis.hear(RAN, {})
+    analysis.hear(reading(1003.0), {})
     for number in range(n_lines):
         for attempt in range(2 if number in (2, 4) else 1):
             line = phantom.line(number, attempt=attempt, run=RAN, missing=(7,) if number == 3 else ())
@@ -235,11 +236,18 @@ def test_a_run_that_never_ended_is_taken_with_all_lines_on_disk(phantom: Phantom
 def test_the_journal_brings_the_readings_of_the_run_and_no_others(live: Path, phantom: Phantom, tmp_path: Path) -> None:
     archive = measure(phantom, tmp_path / "run", n_lines=5)
     journal = Journal(tmp_path / "run" / "journal.jsonl")
-    for message in (reading(1.0), RAN, reading(2.0), RunStopped(run=RUN, exit_status="fail", time_s=3.0), reading(4.0)):
+    assert find_recorded(archive).readings == (reading(1003.0),)
+    for message in (
+        reading(1.0),
+        RAN,
+        reading(1002.0),
+        RunStopped(run=RUN, exit_status="fail", time_s=1003.0),
+        reading(1003.0),
+    ):
         journal.append(message)
     journal.close()
     recorded = find_recorded(archive)
-    assert [one.time_s for one in recorded.readings] == [2.0]
+    assert [one.time_s for one in recorded.readings] == [1002.0]
     assert recorded.stopped is not None
     assert recorded.stopped.exit_status == "fail"
     (tmp_path / "run" / "journal.jsonl").write_text("no journal\n")
