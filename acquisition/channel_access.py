@@ -27,9 +27,7 @@ def use_as_client(ports: Sequence[int]) -> None:
 
     Addresses that are already named stay, so that one process may speak with several simulated beamlines.
     """
-    wanted = [f"{LOOPBACK}:{port}" for port in ports]
-    known = os.environ.get("EPICS_CA_ADDR_LIST", "").split()
-    os.environ["EPICS_CA_ADDR_LIST"] = " ".join([*known, *(address for address in wanted if address not in known)])
+    _add_addresses([f"{LOOPBACK}:{port}" for port in ports])
     os.environ["EPICS_CA_AUTO_ADDR_LIST"] = "NO"
     os.environ.setdefault("EPICS_CA_REPEATER_PORT", str(ports[0] + REPEATER_PORT_OFFSET))
     os.environ.setdefault("EPICS_CA_CONN_TMO", str(CONNECTION_TIMEOUT_S))
@@ -37,10 +35,20 @@ def use_as_client(ports: Sequence[int]) -> None:
 
 
 def use_beamline(profile: Profile) -> None:
-    """Let this process find the profile's beamline: a simulated one on loopback, a real one where the site says."""
+    """Let this process find the profile's beamline: a simulated one on loopback, a real one where the site says.
+
+    The cell bridge is ours in either case and is looked for on this computer as well.
+    """
+    port = profile.control.channel_access_port
     if profile.twin is not None:
-        port = profile.control.channel_access_port
         use_as_client([port, port + CELL_PORT_OFFSET])
+    else:
+        _add_addresses([f"{LOOPBACK}:{port + CELL_PORT_OFFSET}"])
+
+
+def _add_addresses(wanted: Sequence[str]) -> None:
+    known = os.environ.get("EPICS_CA_ADDR_LIST", "").split()
+    os.environ["EPICS_CA_ADDR_LIST"] = " ".join([*known, *(address for address in wanted if address not in known)])
 
 
 def use_as_server(port: int) -> None:

@@ -1,7 +1,8 @@
 """A beamline and an experiment as data: ``profiles/<name>/profile.toml`` read once into a frozen model.
 
 Nothing else reads the file. Unknown keys are refused, and every complaint names the key. Paths inside a profile are relative
-to its folder. A profile may say ``extends = "NAME"``: its keys then stand over those of the other, table by table.
+to its folder. A profile may say ``extends = "NAME"``: its keys then stand over those of the other, table by table, but for the
+tables that it names in ``without``.
 """
 
 import tomllib
@@ -516,12 +517,16 @@ def _read_values(path: Path, *, extended_by: tuple[Path, ...] = ()) -> dict[str,
         raise ProfileError(f"{path} is not TOML: {wrong}") from wrong
     if "folder" in values:
         raise ProfileError(f"{path}: folder: unknown key; remove it")
-    base = values.pop("extends", None)
+    base, without = values.pop("extends", None), values.pop("without", [])
     if base is None:
         return values
     base_path = find_profile(str(base))
     inherited = _read_values(base_path, extended_by=(*extended_by, path))
-    return _overlaid(_with_absolute_paths(inherited, base_path.parent), values)
+    strange = [key for key in without if key not in inherited]
+    if strange:
+        raise ProfileError(f"{path}: without: {', '.join(map(str, strange))} is not in {base}; remove it")
+    kept = {key: value for key, value in inherited.items() if key not in without}
+    return _overlaid(_with_absolute_paths(kept, base_path.parent), values)
 
 
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

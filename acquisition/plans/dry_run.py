@@ -142,16 +142,13 @@ def _plan_rows(programme: Programme) -> list[tuple[str, str]]:
 
 
 def _scan_rows(profile: Profile, layout: Layout) -> list[tuple[str, str]]:
-    scan, control, flight = profile.scan, profile.control, layout.flight
+    control, flight = profile.control, layout.flight
+    scan = profile.scan
     low_mm, high_mm = sweep_ends(layout)
-    order = scan.order if scan.order == "sequential" else f"interlaced, {scan.interlaces} passes"
     return [
         ("scan", f"{profile.name}: {len(layout.lines)} lines of {flight.n_points} points, {layout.n_frames} frames"),
         ("points", f"{flight.step_mm:g} mm apart, centred on {scan.centre_mm:g} mm of {control.fast.pv}"),
-        (
-            "angles",
-            f"{len(layout.lines)} over {scan.angle_range_deg} deg, {order}",
-        ),
+        ("angles", _angles(profile, layout)),
         ("turning", _turning(profile, layout)),
         (
             "exposure",
@@ -167,11 +164,19 @@ def _scan_rows(profile: Profile, layout: Layout) -> list[tuple[str, str]]:
     ]
 
 
+def _angles(profile: Profile, layout: Layout) -> str:
+    angles, scan = layout.grid.angles_deg, profile.scan
+    if len(layout.lines) != scan.n_lines or scan.n_lines == 1:
+        return f"{len(layout.lines)} lines from {angles.min():g} to {angles.max():g} deg"
+    order = scan.order if scan.order == "sequential" else f"interlaced, {scan.interlaces} passes"
+    return f"{len(layout.lines)} over {scan.angle_range_deg} deg, {order}"
+
+
 def _turning(profile: Profile, layout: Layout) -> str:
     """Say what the order of the angles costs, beside the other order."""
     words = f"{profile.control.rotation.pv} turns {_turned(profile, layout)}"
     scan = profile.scan
-    if len(layout.lines) != scan.n_lines:
+    if len(layout.lines) != scan.n_lines or scan.n_lines == 1:
         return words
     other = "sequential" if scan.order == "interlaced" else "interlaced"
     changed = profile.model_copy(update={"scan": scan.model_copy(update={"order": other})})

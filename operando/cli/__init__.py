@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from operando.cli import bench, calibrate, check, demo, export, figure, patterns, process, replay, run, score, start, view
+from operando.cli import (
+    bench,
+    calibrate,
+    check,
+    demo,
+    export,
+    figure,
+    patterns,
+    process,
+    profile,
+    replay,
+    run,
+    score,
+    start,
+    view,
+)
 from operando.errors import OperandoError
 
 IO_ERROR = 74
@@ -32,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, run, view, figure, export, replay, process, calibrate, check, bench, score, patterns, start):
+for module in (demo, run, view, figure, export, replay, process, calibrate, check, profile, bench, score, patterns, start):
     module.add_to(app)
 
 

@@ -14,13 +14,17 @@ def add_to(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def check(profile: Annotated[str, typer.Argument(help="A profile's name, folder or file.")]) -> None:
+def check(
+    profile: Annotated[str, typer.Argument(help="A profile's name, folder or file.")],
+    live: Annotated[bool, typer.Option("--live", help="Ask the beamline as well; nothing is put.")] = False,
+) -> None:
     """Check PROFILE without touching hardware: keys, files, geometry, phases, cell source, limits of the scan."""
     read = read_profile(profile)
     typer.echo(f"ok     keys: {len(read.phases)} phases, {read.scan.n_lines} lines of {read.scan.n_points} points")
-    complaints = [complaint for name, examine in EXAMINATIONS.items() if (complaint := _examined(name, examine, read))]
+    examinations = EXAMINATIONS | ({"beamline": _beamline} if live else {})
+    complaints = [complaint for name, examine in examinations.items() if (complaint := _examined(name, examine, read))]
     if complaints:
-        raise ProfileError(f"profile {read.name!r} cannot be used: {len(complaints)} of {len(EXAMINATIONS)} checks failed")
+        raise ProfileError(f"profile {read.name!r} cannot be used: {len(complaints)} of {len(examinations)} checks failed")
 
 
 def _examined(name: str, examine: Callable[[Profile], str], profile: Profile) -> str | None:
@@ -74,10 +78,25 @@ def _scan(profile: Profile) -> str:
     return f"{rehearsal.programme.n_frames} frames in {rehearsal.programme.duration_s:.0f} s"
 
 
+def _control(profile: Profile) -> str:
+    from acquisition.examine import describe_control
+
+    return describe_control(profile)
+
+
+def _beamline(profile: Profile) -> str:
+    if profile.control.mode == "listen":
+        return "nothing is asked: another control system scans"
+    from acquisition.examine import examine_beamline
+
+    return examine_beamline(profile)
+
+
 EXAMINATIONS: dict[str, Callable[[Profile], str]] = {
     "geometry": _geometry,
     "phases": _phases,
     "cell": _cell,
     "frames": _frames,
+    "control": _control,
     "scan": _scan,
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from acquisition.plans.dry_run import dry_run
 from operando.errors import MissingInputError, ProfileError
 from operando.profile import find_profile, profiles_folder, read_profile, write_profile
 
@@ -72,6 +73,35 @@ def test_a_profile_stands_over_the_one_that_it_extends(tmp_path: Path) -> None:
     assert mine.scan.step_mm == demo.scan.step_mm
     assert mine.path(mine.geometry.poni) == demo.path(demo.geometry.poni)
     assert [mine.path(phase.cif) for phase in mine.phases] == [demo.path(phase.cif) for phase in demo.phases]
+
+
+@pytest.mark.parametrize("name", ["18650-1c", "b16-particle", "b16-full-cell"])
+def test_starting_point_for_a_beamline_names_roles_limits_cell_and_no_twin(name: str) -> None:
+    simulated, real = read_profile(name), read_profile(f"{name}/beamline")
+    assert real.twin is None
+    assert real.name == name
+    assert simulated.twin is not None
+    assert real.cell.source.startswith("tail:")
+    assert real.cell_limits.silent_s is not None
+    assert real.dose is not None
+    assert real.control.fast.pv != simulated.control.fast.pv
+    assert dry_run(real).complaints == ()
+
+
+def test_p07_listens_to_sardana_with_the_published_scan() -> None:
+    profile = read_profile("p07-aaa")
+    assert (profile.control.mode, profile.detector.source, profile.twin) == ("listen", "folder", None)
+    assert (profile.scan.n_lines, profile.scan.step_mm, profile.scan.exposure_s) == (400, 0.020, 0.010)
+    assert profile.listen is not None
+
+
+def test_tables_of_the_base_can_be_left_out_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_text('extends = "demo"\nwithout = ["twin"]\n')
+    assert read_profile(str(path)).twin is None
+    path.write_text('extends = "demo"\nwithout = ["twins"]\n')
+    with pytest.raises(ProfileError, match="without: twins is not in demo"):
+        read_profile(str(path))
 
 
 def test_profiles_that_extend_each_other_are_refused(tmp_path: Path) -> None:

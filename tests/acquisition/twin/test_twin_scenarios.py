@@ -94,8 +94,8 @@ def test_the_discharged_cells_keep_lithium_where_they_lag() -> None:
 def test_every_scenario_names_a_sample_that_there_is() -> None:
     for path in profiles_folder().glob("*/profile.toml"):
         twin = read_profile(str(path)).twin
-        assert twin is not None
-        assert twin.sample in (*SAMPLES, *PUBLISHED, *WORKING)
+        # Without one it is a real beamline.
+        assert twin is None or twin.sample in (*SAMPLES, *PUBLISHED, *WORKING)
 
 
 def test_a_working_sample_moves_with_the_clock_of_its_run(tmp_path) -> None:
