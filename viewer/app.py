@@ -4,7 +4,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ import structlog
 from operando.bus.asking import Answerer
 from operando.errors import MissingInputError, ServiceError
 from viewer.mailbox import Receiver
-from viewer.oracle import LocalOracle, Oracle
+from viewer.oracle import LocalOracle
+from viewer.replay import entries_from_archives
 from viewer.screen import check_screen
 
 if TYPE_CHECKING:
+    from viewer.comparison import OracleOf
     from viewer.window import Monitor
 
 logger = structlog.get_logger(__name__)
@@ -31,23 +33,26 @@ _ADDRESS = re.compile(r"tcp://[^:/\s]+:\d{1,5}|ipc://\S+|inproc://\S+")
 
 def view(
     address: str | None,
-    file: Path | None,
+    files: Sequence[Path] = (),
     *,
-    answer: Answerer | None = None,
+    beside: Sequence[Path] = (),
+    answers: Callable[[Sequence[Path]], Answerer] | None = None,
     snapshot: Path | None = None,
     stop: threading.Event | None = None,
     wait_for_end: bool = False,
 ) -> int:
-    """Show a live feed or a file until the window is closed, and give the exit code.
+    """Show a live feed or files until the window is closed, and give the exit code.
 
     Parameters
     ----------
     address
-        Where results are served; nobody need be there yet. Exactly one of ``address`` and ``file`` is given.
-    file
-        A ``scan.nxs``.
-    answer
-        Answers questions about regions of the file; called in a thread of its own.
+        Where results are served; nobody need be there yet. Either ``address`` or ``files`` are given.
+    files
+        Archives, all on one slider.
+    beside
+        Archives that stand beside those, or beside the feed, for a comparison.
+    answers
+        Gives who answers questions about regions of some archives; called in a thread of its own.
     snapshot
         A PNG of the window, written when the run has ended and its maps stand still, or at the latest on stop. With a file it
         is written at once and the window closes.
@@ -63,21 +68,22 @@ def view(
     MissingInputError, DataError
         If the file does not exist or holds no maps.
     """
-    if (address is None) == (file is None):
+    if (address is None) == (not files):
         raise MissingInputError("give either the address of a running analysis or a scan.nxs, not both")
     if address is not None:
         check_address(address)
-    entries = []
-    if file is not None:
-        from viewer.replay import entries_from_archive
-
-        entries = entries_from_archive(file)
+    entries = entries_from_archives(files) if files else []
+    if beside:
+        entries_from_archives(beside)  # What cannot be read is said before a window opens.
     check_screen()
     with _isolated_settings():
-        monitor = open_window(address, oracle=LocalOracle(answer) if file is not None and answer is not None else None)
+        oracle_of = None if answers is None else lambda archives: LocalOracle(answers(archives))
+        monitor = open_window(address, files=files, oracle_of=oracle_of)
         monitor.feed(entries)
+        if beside:
+            monitor.comparison.open(beside)
         director = Director(
-            monitor, snapshot=snapshot, stop=stop, ends_itself=wait_for_end or (file is not None and bool(snapshot))
+            monitor, snapshot=snapshot, stop=stop, ends_itself=wait_for_end or (bool(files) and snapshot is not None)
         )
         monitor.on_tick = director.tick
         import napari
@@ -104,8 +110,8 @@ def check_address(address: str) -> str:
     return address
 
 
-def open_window(address: str | None, *, oracle: Oracle | None = None) -> "Monitor":
-    """Open a napari window of operando's own on an address, or empty, to be fed and answered by an oracle."""
+def open_window(address: str | None, *, files: Sequence[Path] = (), oracle_of: "OracleOf | None" = None) -> "Monitor":
+    """Open a napari window of operando's own on an address, or empty, to be fed with the entries of files."""
     import napari
     from napari.settings import get_settings
     from qtpy.QtWidgets import QApplication
@@ -118,7 +124,7 @@ def open_window(address: str | None, *, oracle: Oracle | None = None) -> "Monito
     viewer = napari.Viewer(title="operando", show=False)
     viewer.theme = "light"
     viewer.window.set_geometry(0, 0, *SIZE)
-    monitor = Monitor(viewer, Receiver(address) if address is not None else None, oracle=oracle)
+    monitor = Monitor(viewer, Receiver(address) if address is not None else None, files=files, oracle_of=oracle_of)
     viewer.show()
     viewer.window.set_geometry(0, 0, *SIZE)
     QApplication.processEvents()

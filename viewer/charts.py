@@ -1,4 +1,4 @@
-"""Charts of the map that is in front: over time and charge, along a line, over its values; and the patterns of all scans."""
+"""Charts of the map that is in front over all scans, against time and charge; and of the patterns of all scans."""
 
 import numpy as np
 import pyqtgraph as pg
@@ -9,9 +9,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from viewer.colormaps import coloured
 from viewer.layers import title
 from viewer.pictures import robust_range
-from viewer.pins import Pins, along
 from viewer.session import Session, Topic
-from viewer.stacks import Stack
 from viewer.style import FAINT, INK, RED, dress, font, make_plots
 
 N_BINS = 50
@@ -75,7 +73,8 @@ class HistoryPanel(QWidget):
         for pin in session.pins.items:
             value, sigma = pin.history(stack)
             self._curve(x, value, sigma, pin.colour, pin.label)
-        self._plot.setLabel("left", f"<span style='font-size:9pt; color:{INK}'>{_title(session)}</span>")
+        self._draw_beside(session)
+        self._plot.setLabel("left", f"<span style='font-size:9pt; color:{INK}'>{map_title(session)}</span>")
         bottom = "time (h since the first scan)" if self.against == "time" else self.against
         self._plot.setLabel("bottom", f"<span style='font-size:9pt; color:{INK}'>{bottom}</span>")
         at = x[session.timeline.index] if x.size else np.nan
@@ -83,28 +82,47 @@ class HistoryPanel(QWidget):
             self._cursor.setValue(at)
             self._plot.addItem(self._cursor, ignoreBounds=True)
 
+    def _draw_beside(self, session: Session) -> None:
+        """Draw the history of another session, dashed, if one stands beside."""
+        beside, focus = session.beside, session.focus or ""
+        stack = None if beside is None else beside.other.stacks.get(focus)
+        if beside is None or stack is None or beside.is_of_itself:
+            return
+        x, name, dashed = self._abscissa(beside.other), beside.names[1], Qt.PenStyle.DashLine
+        maps = [scan.maps.get(focus) for scan in beside.other.scans]
+        mean = np.array([np.nan if shown is None else _finite_mean(shown.arrays["value"]) for shown in maps])
+        self._curve(x, mean, np.full(mean.size, np.nan), MEAN_COLOUR, f"whole map, {name}", line=dashed)
+        for pin in beside.pins.items:
+            value, sigma = pin.history(stack)
+            self._curve(x, value, sigma, pin.colour, f"{pin.label}, {name}", line=dashed)
+
     def curves(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Give what is drawn, by name."""
         return {item.name(): item.getOriginalDataset() for item in self._plot.listDataItems()}
 
     def _curve(
-        self, x: NDArray[np.float64], y: NDArray[np.float64], sigma: NDArray[np.float64], colour: str, name: str
+        self,
+        x: NDArray[np.float64],
+        y: NDArray[np.float64],
+        sigma: NDArray[np.float64],
+        colour: str,
+        name: str,
+        *,
+        line: Qt.PenStyle = Qt.PenStyle.SolidLine,
     ) -> None:
         known = np.isfinite(x) & np.isfinite(y)
         x, y, sigma = x[known], y[known], sigma[known]
         if np.isfinite(sigma).any():
             self._plot.addItem(pg.ErrorBarItem(x=x, y=y, height=2 * np.nan_to_num(sigma), pen=pg.mkPen(colour, width=1)))
-        self._plot.plot(
-            x, y, pen=pg.mkPen(colour, width=1), symbol="o", symbolSize=5, symbolBrush=colour, symbolPen=None, name=name
-        )
+        pen = pg.mkPen(colour, width=1, style=line)
+        self._plot.plot(x, y, pen=pen, symbol="o", symbolSize=5, symbolBrush=colour, symbolPen=None, name=name)
 
     def _mean(self, index: int, shown: object) -> float:
         """Give the mean of a scan's map; made once for each revision."""
         kept = self._means.get(index)
         if kept is None or kept[0] is not shown:
             value = getattr(shown, "arrays", {}).get("value", np.empty(0, np.float32))
-            finite = value[np.isfinite(value)]
-            kept = self._means[index] = (shown, float(finite.mean(dtype=np.float64)) if finite.size else np.nan)
+            kept = self._means[index] = (shown, _finite_mean(value))
         return kept[1]
 
     def _abscissa(self, session: Session) -> NDArray[np.float64]:
@@ -121,67 +139,6 @@ class HistoryPanel(QWidget):
     def _on_choice(self) -> None:
         if self._session is not None:
             self.show_session(self._session)
-
-
-class AcrossPanel(QWidget):
-    """The map along the drawn line, and how its values are distributed; each with what the pins hold of it."""
-
-    name = "across"
-    topics: tuple[Topic, ...] = ("pins", "maps", "scan", "focus")
-
-    def __init__(self) -> None:
-        super().__init__()
-        plots = make_plots()
-        self._profile = dress(plots.addPlot(row=0, col=0), left="value", bottom="along the line (mm)")
-        self._histogram = dress(plots.addPlot(row=0, col=1), left="voxels (%)", bottom="value")
-        for plot in (self._profile, self._histogram):
-            plot.getAxis("left").setWidth(60)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(plots)
-
-    def show_session(self, session: Session) -> None:
-        """Draw profile and histogram of the map in front."""
-        self._profile.clear()
-        self._histogram.clear()
-        stack = session.stacks.get(session.focus or "")
-        shown = session.shown.maps.get(session.focus or "")
-        if stack is None or shown is None:
-            return
-        index = session.timeline.index
-        for plot, side in ((self._profile, "left"), (self._histogram, "bottom")):
-            plot.setLabel(side, f"<span style='font-size:9pt; color:{INK}'>{_title(session)}</span>")
-        self._draw_profile(session.pins, stack, index)
-        edges = np.linspace(shown.message.low, shown.message.high, N_BINS + 1)
-        self._draw_histogram(stack.value[index], edges, MEAN_COLOUR)
-        for pin in session.pins.items:
-            if pin.grid == stack.grid and pin.n_voxels > 1:
-                self._draw_histogram(stack.value[index][pin.voxels], edges, pin.colour)
-
-    def profile(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Give distance and value along the line as drawn; None if there is none."""
-        drawn = self._profile.listDataItems()
-        return drawn[-1].getOriginalDataset() if drawn else None
-
-    def _draw_profile(self, pins: Pins, stack: Stack, index: int) -> None:
-        if pins.line is None:
-            self._profile.setTitle(f"<span style='color:{FAINT}; font-size:9pt'>Ctrl+drag on the map</span>")
-            return
-        self._profile.setTitle(None)
-        x, y = along(pins.line)
-        distance = np.hypot(x - x[0], y - y[0])
-        voxels = [stack.grid.voxel(x_mm=a, y_mm=b) for a, b in zip(x, y, strict=True)]
-        value, sigma = (
-            np.array([np.nan if voxel is None else array[index][voxel] for voxel in voxels], dtype=np.float64)
-            for array in (stack.value, stack.sigma)
-        )
-        band = [self._profile.plot(distance, value + sign * sigma, pen=pg.mkPen(None), connect="finite") for sign in (-1, 1)]
-        self._profile.addItem(pg.FillBetweenItem(*band, brush=pg.mkColor(120, 120, 120, 70)))
-        self._profile.plot(distance, value, pen=pg.mkPen(INK, width=2), connect="finite")
-
-    def _draw_histogram(self, values: NDArray[np.float32], edges: NDArray[np.float64], colour: str) -> None:
-        percent = _shares(values, edges)
-        self._histogram.plot(edges, percent, stepMode="center", pen=pg.mkPen(colour, width=1))
 
 
 class StagesPanel(QWidget):
@@ -241,7 +198,7 @@ class StagesPanel(QWidget):
         low, high = shown.message.low, shown.message.high
         edges = np.linspace(low, high, N_BINS + 1)
         rows = np.array([self._row(k, scan.maps.get(session.focus or ""), edges) for k, scan in enumerate(session.scans)])
-        self._values.setLabel("bottom", f"<span style='font-size:9pt; color:{INK}'>{_title(session)}</span>")
+        self._values.setLabel("bottom", f"<span style='font-size:9pt; color:{INK}'>{map_title(session)}</span>")
         top = float(np.nanmax(rows, initial=1.0))
         self._values_image.setImage(coloured(rows, low=0.0, high=top, colormap="viridis"), autoLevels=False)
         self._values_image.setRect(QRectF(low, 0.5, high - low, len(rows)))
@@ -251,7 +208,7 @@ class StagesPanel(QWidget):
         kept = self._rows.get(index)
         if kept is None or kept[0] is not shown:
             value = getattr(shown, "arrays", {}).get("value", np.empty(0, np.float32))
-            kept = self._rows[index] = (shown, _shares(value, edges))
+            kept = self._rows[index] = (shown, shares(value, edges))
         return kept[1]
 
 
@@ -262,13 +219,19 @@ def _image_plot(plots: pg.GraphicsLayoutWidget, column: int, *, bottom: str) -> 
     return plot, image
 
 
-def _shares(values: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+def _finite_mean(value: NDArray[np.floating]) -> float:
+    finite = value[np.isfinite(value)]
+    return float(finite.mean(dtype=np.float64)) if finite.size else np.nan
+
+
+def shares(values: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the percentage of the finite values in each bin; what is beyond the edges counts in the last bins."""
     finite = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
     counts = np.histogram(finite, edges)[0].astype(np.float64)
     return 100 * counts / max(finite.size, 1)
 
 
-def _title(session: Session) -> str:
+def map_title(session: Session) -> str:
+    """Give the title of the map in front; empty without one."""
     shown = next((scan.maps[session.focus] for scan in reversed(session.scans) if session.focus in scan.maps), None)
     return "" if shown is None else title(shown.message)

@@ -3,11 +3,12 @@
 ``lixc6`` is the published scale of lithium in graphite: linear from black, C6, to red, LiC6. Its lightness ends at half, and
 to an eye without red cones almost at black. Two scales, both linear in lightness, tell the same story to every eye and printer:
 ``lixc6-even`` from black over red to amber, for the screen, and ``lixc6-print`` from pale amber over red to nearly black, for
-paper. Every other name is one of napari's; one that nobody knows becomes viridis, which is even, too.
+paper. Every other name is one of napari's or matplotlib's; one that nobody knows becomes viridis, which is even, too.
 """
 
 from functools import cache
 
+import matplotlib
 import numpy as np
 import structlog
 from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap, ensure_colormap
@@ -20,6 +21,7 @@ N_COLOURS = 256
 PUBLISHED = "lixc6"
 EVEN = "lixc6-even"
 PRINT = "lixc6-print"
+DIFFERENCE = "difference"
 DISPLAY_NAMES = {PUBLISHED: "LixC6 (published)", EVEN: "LixC6 (even)", PRINT: "LixC6 (print)"}
 _ANCHORS = {
     EVEN: [(0, 0, 0), (120, 0, 15), (215, 25, 25), (245, 120, 30), (255, 205, 80)],
@@ -28,9 +30,13 @@ _ANCHORS = {
 """sRGB corners of a path through the colours; chosen so that lightness never turns back on the way."""
 
 
+_DIFFERENCE = [(20, 70, 150), (110, 160, 215), (222, 222, 222), (230, 160, 80), (165, 80, 0)]
+"""From blue over light grey to orange: told apart without red or green cones, and zero is seen on white."""
+
+
 def is_known(name: str) -> bool:
     """Say whether a colour scale of this name exists."""
-    return name in DISPLAY_NAMES or name in AVAILABLE_COLORMAPS
+    return name in DISPLAY_NAMES or name == DIFFERENCE or name in AVAILABLE_COLORMAPS or name in matplotlib.colormaps
 
 
 @cache
@@ -43,6 +49,10 @@ def colour_table(name: str) -> NDArray[np.float32]:
         table = np.zeros((N_COLOURS, 4), dtype=np.float32)
         table[:, 0] = np.linspace(0, 1, N_COLOURS)
         table[:, 3] = 1
+    elif name == DIFFERENCE:
+        table = _through(np.array(_DIFFERENCE) / 255)
+    elif name not in AVAILABLE_COLORMAPS and name in matplotlib.colormaps:
+        table = np.asarray(matplotlib.colormaps[name](np.linspace(0, 1, N_COLOURS)), dtype=np.float32)
     elif name in _ANCHORS:
         table = _evenly_light(np.array(_ANCHORS[name]) / 255)
     else:
@@ -87,6 +97,14 @@ def lightness(rgb: NDArray[np.floating]) -> NDArray[np.float64]:
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     y = linear @ np.array([0.2126, 0.7152, 0.0722])
     return np.where(y > (6 / 29) ** 3, 116 * np.cbrt(y) - 16, y * (29 / 3) ** 3)
+
+
+def _through(anchors: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Walk along straight lines between sRGB colours, shape (n, 3), in even steps."""
+    at = np.linspace(0, len(anchors) - 1, N_COLOURS)
+    table = np.ones((N_COLOURS, 4), dtype=np.float32)
+    table[:, :3] = np.stack([np.interp(at, np.arange(len(anchors)), channel) for channel in anchors.T], axis=-1)
+    return table
 
 
 def _evenly_light(anchors: NDArray[np.float64]) -> NDArray[np.float32]:

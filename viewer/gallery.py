@@ -69,6 +69,10 @@ class Gallery(QWidget):
         for name, item in self._items.items():
             item.setSelected(name in names)
 
+    def put_above(self, widget: QWidget) -> None:
+        """Put something over the tiles."""
+        self.layout().insertWidget(0, widget)
+
     def read_out(self, text: str) -> None:
         """Write what lies under the mouse."""
         if self._readout.text() != text:

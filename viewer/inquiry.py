@@ -1,33 +1,62 @@
 """Keeps the pins answered: asks one question at a time of whoever answers, and takes up what comes."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 from operando.bus import Entry
 from operando.errors import DataError
-from operando.messages import Refused, RegionAnswered
+from operando.messages import Refused, RegionAnswered, ServicesOffered
 from viewer.checks import checked_answer
 from viewer.oracle import Oracle, RemoteOracle
-from viewer.session import Session
+from viewer.pins import Pins
+from viewer.scan import Scan
+from viewer.session import Topic
+
+
+class Subject(Protocol):
+    """Whose pins are asked about: a session, or the scan beside the one that it shows."""
+
+    @property
+    def pins(self) -> Pins:
+        """What is asked about."""
+        ...
+
+    @property
+    def shown(self) -> Scan:
+        """In which scan."""
+        ...
+
+    @property
+    def services(self) -> ServicesOffered | None:
+        """Who answers."""
+        ...
+
+    @property
+    def changes(self) -> Counter[Topic]:
+        """Where an answer is counted."""
+        ...
+
 
 ASK_S = 0.25
 """Time between two questions: an answer that grows with every line is read no faster."""
 
 
 class Inquiry:
-    """Asks about a session's pins; used from the window's thread, never waits.
+    """Asks about the pins of a subject; used from the window's thread, never waits.
 
     Parameters
     ----------
     session
         Whose pins they are.
     oracle
-        Who answers; None takes whom the session's source names.
+        Who answers; None takes whom the subject's source names.
     clock
         Monotonic seconds.
     """
 
-    def __init__(self, session: Session, oracle: Oracle | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, session: Subject, oracle: Oracle | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._session = session
         self.oracle = oracle
         self._clock = clock

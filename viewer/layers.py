@@ -7,18 +7,16 @@ visibility belong to the user. This module needs napari's model only, no window.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from operando.messages import MapPublished
 from viewer.checks import Shown
-from viewer.colormaps import napari_colormap
-from viewer.marks import Mark, fineness, holes, picture
+from viewer.map_pair import MapPair, make_pair
+from viewer.marks import Mark
 from viewer.session import Session
-from viewer.stacks import Grid, Stack
+from viewer.stacks import Stack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -27,20 +25,6 @@ if TYPE_CHECKING:
 SIGMA_SHARE = 0.25
 """The uncertainty's scale ends at this part of the quantity's: more than that is no measurement."""
 _SIGMA = "sigma of "
-_BESIDE = "beside "
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Pair:
-    """A map's layer and the one of its marks, neighbours in napari's list."""
-
-    image: "Image"
-    marks: "Image"
-    grid: Grid | None = None
-    shown: object = None
-    """What the slot on the screen was drawn from."""
-    marked: object = None
-    """What the marks were drawn from."""
 
 
 class MapLayers:
@@ -56,10 +40,11 @@ class MapLayers:
 
     def __init__(self, viewer: "ViewerModel") -> None:
         self._viewer = viewer
-        self._pairs: dict[str, _Pair] = {}
+        self._pairs: dict[str, MapPair] = {}
         self._unwanted: set[str] = set()
         self._marks: tuple[Mark, ...] = ()
         self._has_sigma_beside = True
+        self._is_compared = False
         self.is_moving = False
         """Whether this object is changing layers or the slider now; events meanwhile are not the user's."""
         self.is_stale = False
@@ -74,7 +59,7 @@ class MapLayers:
     @property
     def names(self) -> list[str]:
         """Machine names of the maps that have a layer, in order."""
-        return [name for name in self._pairs if not name.startswith((_SIGMA, _BESIDE))]
+        return [name for name in self._pairs if not name.startswith(_SIGMA)]
 
     @property
     def visible_names(self) -> list[str]:
@@ -93,7 +78,7 @@ class MapLayers:
         """Bring layers and slider up to a session; true if there was no map before, so that the view must be fitted."""
         is_first = not self._pairs
         self.is_stale = False
-        with self._moving():
+        with self.moving():
             for name, stack in session.stacks.items():
                 if name not in self._unwanted:
                     self._show(name, stack, session)
@@ -128,12 +113,24 @@ class MapLayers:
         self._put_sigma_beside()
         self._viewer.reset_view()
 
+    def pair(self, name: str) -> MapPair:
+        """Give the two layers of a map."""
+        return self._pairs[name]
+
+    def compare(self, is_compared: bool) -> None:
+        """Leave the place beside each map to another scan's, or take it back."""
+        if is_compared != self._is_compared:
+            self._is_compared = is_compared
+            self._put_sigma_beside()
+            for name in self.names:
+                self._pairs[name].caption()
+
     def _put_sigma_beside(self) -> None:
         """Show the uncertainty of the one map that is on the screen, if it is wanted and known."""
         names = self.visible_names
         for name in self.names:
             if _SIGMA + name in self._pairs:
-                self._pairs[_SIGMA + name].image.visible = self._has_sigma_beside and names == [name]
+                self._pairs[_SIGMA + name].image.visible = self._has_sigma_beside and not self._is_compared and names == [name]
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Outline voxels in every map."""
@@ -147,7 +144,8 @@ class MapLayers:
             overlay.text = text
 
     @contextmanager
-    def _moving(self) -> Iterator[None]:
+    def moving(self) -> Iterator[None]:
+        """Change layers or the slider, so that nobody takes it for the user's doing."""
         before, self.is_moving = self.is_moving, True
         try:
             yield
@@ -175,9 +173,9 @@ class MapLayers:
         pair = self._pairs.get(name) or self._make(
             name, title(message), stack.value, message.colormap, (message.low, message.high)
         )
-        self._give(pair, stack.value, stack.grid, shown)
+        pair.give(stack.value, stack.grid, shown)
         if pair.image.visible:
-            self._draw_marks(pair, stack.grid, shown)
+            pair.mark(stack.grid, shown, self._marks)
             self._show_sigma(name, stack, newest, shown)
 
     def _show_sigma(self, name: str, stack: Stack, newest: Shown[MapPublished], shown: Shown[MapPublished] | None) -> None:
@@ -189,41 +187,9 @@ class MapLayers:
         pair = self._pairs.get(_SIGMA + name) or self._make(
             _SIGMA + name, f"σ of {title(message)}", stack.sigma, "magma", limits
         )
-        self._give(pair, stack.sigma, stack.grid, shown)
+        pair.give(stack.sigma, stack.grid, shown)
         if pair.image.visible:
-            self._draw_marks(pair, stack.grid, shown)
-
-    def _give(self, pair: _Pair, value: NDArray[Any], grid: Grid, shown: object) -> None:
-        """Let a layer show this history, with the least that is needed."""
-        layer = pair.image
-        is_same_memory = pair.grid == grid and layer.data.shape == value.shape and _start(layer.data) == _start(value)
-        if not is_same_memory:
-            layer.data = value
-        elif pair.shown is not shown:
-            layer.refresh(highlight=False, extent=False)
-        pair.shown = shown
-        if pair.grid != grid:
-            pair.grid = grid
-            layer.scale = (1.0, grid.pixel_mm, grid.pixel_mm)
-            layer.translate = (0.0, grid.y_first_mm, grid.x_first_mm)
-
-    def _draw_marks(self, pair: _Pair, grid: Grid, shown: Shown[MapPublished] | None) -> None:
-        source = (shown, self._marks, grid)
-        if pair.marked == source:
-            return
-        pair.marked = source
-        is_hole = np.zeros(grid.shape, np.bool_) if shown is None else holes(shown, grid.shape)
-        marks = [mark for mark in self._marks if mark.voxels.shape == grid.shape]
-        fine = fineness(grid)
-        edge_mm = grid.pixel_mm / fine
-        pair.marks.data = picture(grid, is_hole, marks)
-        scale = (edge_mm, edge_mm)
-        if not np.array_equal(pair.marks.scale, scale):
-            pair.marks.scale = scale
-        offset = 0.5 * (edge_mm - grid.pixel_mm)
-        translate = (grid.y_first_mm + offset, grid.x_first_mm + offset)
-        if not np.array_equal(pair.marks.translate, translate):
-            pair.marks.translate = translate
+            pair.mark(stack.grid, shown, self._marks)
 
     def _step_to(self, index: int) -> None:
         dims = self._viewer.dims
@@ -231,38 +197,14 @@ class MapLayers:
         if axis >= 0 and dims.current_step[axis] != index:
             dims.set_current_step(axis, index)
 
-    def _make(self, name: str, shown_name: str, value: NDArray[Any], colormap: str, limits: tuple[float, float]) -> _Pair:
-        layer = self._viewer.add_image(
-            value,
-            name=shown_name,
-            colormap=napari_colormap(colormap),
-            contrast_limits=limits,
-            interpolation2d="nearest",
-            blending="translucent",
-            units=("pixel", "mm", "mm") if value.ndim > 2 else ("mm", "mm"),
-            axis_labels=("scan", "y", "x") if value.ndim > 2 else ("y", "x"),
-            visible=not self._pairs,
+    def _make(self, name: str, shown_name: str, value: NDArray[Any], colormap: str, limits: tuple[float, float]) -> MapPair:
+        pair = self._pairs[name] = make_pair(
+            self._viewer, value, title=shown_name, colormap=colormap, limits=limits, is_visible=not self._pairs
         )
-        layer.contrast_limits_range = limits
-        layer.colorbar.visible, layer.colorbar.position, layer.colorbar.box = True, "top_right", False
-        layer.colorbar.size, layer.colorbar.font_size = (18, 220), 11
-        overlay = layer.name_overlay
-        overlay.visible, overlay.font_size, overlay.box, overlay.color = True, 13, False, "#202020"
-        marks = self._viewer.add_image(
-            np.zeros((1, 1, 4), np.uint8),
-            name=f"marks on {shown_name}",
-            rgb=True,
-            interpolation2d="nearest",
-            blending="translucent",
-            units=("mm", "mm"),
-            axis_labels=("y", "x"),
-            visible=layer.visible,
-        )
-        pair = self._pairs[name] = _Pair(image=layer, marks=marks)
-        layer.events.visible.connect(lambda: self._follow_eye(pair))
+        pair.image.events.visible.connect(lambda: self._follow_eye(pair))
         return pair
 
-    def _follow_eye(self, pair: _Pair) -> None:
+    def _follow_eye(self, pair: MapPair) -> None:
         """Hide and show the marks with their map."""
         pair.marks.visible = pair.image.visible
         self.is_stale = True
@@ -270,11 +212,8 @@ class MapLayers:
     def _blank(self, name: str) -> None:
         """Show nothing where the session has no such map any more; the layer stays for when it comes."""
         for stale in (name, _SIGMA + name):
-            pair = self._pairs.get(stale)
-            if pair is not None and pair.grid is not None:
-                pair.image.data = np.full((1, *pair.grid.shape), np.nan, dtype=np.float32)
-                pair.marks.data = np.zeros((1, 1, 4), np.uint8)
-                pair.shown = pair.marked = None
+            if stale in self._pairs:
+                self._pairs[stale].blank()
 
     def _on_removed(self, event: Any) -> None:
         """Let a map go that the user has removed; it comes again when it is chosen again."""
@@ -290,7 +229,3 @@ class MapLayers:
 def title(message: MapPublished) -> str:
     """Write what a map shows and its unit."""
     return f"{message.label} ({message.unit})" if message.unit else message.label
-
-
-def _start(array: NDArray[Any]) -> int:
-    return int(array.__array_interface__["data"][0])

@@ -1,5 +1,7 @@
 """What was asked: the pattern of each pinned voxel or region, its fit and residual, and a table of what the fit says."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
@@ -10,11 +12,39 @@ from qtpy.QtWidgets import QHBoxLayout, QHeaderView, QLabel, QTableWidget, QTabl
 from operando.messages import RegionAnswered
 from viewer.checks import Shown
 from viewer.pins import Pin
+from viewer.scan import Scan
 from viewer.session import Session, Topic
 from viewer.style import FAINT, INK, RED, SERIES, dress, font, make_plots
 from viewer.words import value_words
 
 HINT = "click a voxel · Shift+click pins another · Shift+drag draws a region · Ctrl+drag a profile · Esc clears"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A pin in one of the scans that are seen."""
+
+    pin: Pin
+    scan: Scan
+    session: Session
+    is_awaited: bool
+    name: str = ""
+    """What the scan beside the one that is shown is called; empty for that itself."""
+
+    @property
+    def label(self) -> str:
+        """The pin's letter, and in which scan it is if not in the one that is shown."""
+        return f"{self.pin.label} {self.name}".rstrip()
+
+    @property
+    def title(self) -> str:
+        """The heading of its column."""
+        return f"{self.label}\n(dashed)" if self.name else self.pin.title
+
+    @property
+    def line(self) -> Qt.PenStyle:
+        """How its curve is drawn."""
+        return Qt.PenStyle.DashLine if self.name else Qt.PenStyle.SolidLine
 
 
 class RegionPanel(QWidget):
@@ -75,15 +105,15 @@ class RegionPanel(QWidget):
 
     def show_session(self, session: Session) -> None:
         """Draw the pins' patterns and write the table."""
-        pins = session.pins.items
-        complaints = [f"{pin.label}: {pin.complaint}" for pin in pins if pin.complaint]
-        asking = [f"asking for {session.pins.asked.label} …"] if session.pins.asked in pins and session.pins.asked else []
-        self._words.setText("   ".join([*complaints, *asking]) or HINT)
-        answers = [pin.answer for pin in pins if pin.answer is not None]
+        asked = _asked(session)
+        complaints = [f"{one.label}: {one.pin.complaint}" for one in asked if one.pin.complaint]
+        waited = [one.label for one in asked if one.is_awaited]
+        self._words.setText("   ".join([*complaints, *(f"asking for {label} …" for label in waited)]) or HINT)
+        answers = [one.pin.answer for one in asked if one.pin.answer is not None]
         if answers != self._drawn:
             self._drawn = answers
-            self._draw([pin for pin in pins if pin.answer is not None])
-        self._fill(session)
+            self._draw([one for one in asked if one.pin.answer is not None])
+        self._fill(asked)
 
     def curve_of(self, label: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Give q and intensity as they are drawn for a pin; None if they are not."""
@@ -92,16 +122,16 @@ class RegionPanel(QWidget):
                 return curve.getOriginalDataset()
         return None
 
-    def _draw(self, pins: list[Pin]) -> None:
+    def _draw(self, asked: list[_Asked]) -> None:
         for plot in (self._plot, self._residual):
             plot.clear()
         self._curves = []
-        only = pins[0] if len(pins) == 1 else None
-        if only is not None and only.answer is not None:
-            self._draw_phases(only.answer)
-        for pin in pins:
-            if pin.answer is not None:
-                self._draw_pin(pin, pin.answer, is_alone=only is not None)
+        is_alone = len(asked) == 1
+        for one in asked:
+            if one.pin.answer is not None:
+                if is_alone:
+                    self._draw_phases(one.pin.answer)
+                self._draw_pin(one, one.pin.answer, is_alone=is_alone)
 
     def _draw_phases(self, answer: Shown[RegionAnswered]) -> None:
         """Fill what each phase adds to the background, so that one sees which reflection is whose."""
@@ -115,34 +145,31 @@ class RegionPanel(QWidget):
             curve = self._plot.plot(q, base + part, pen=pg.mkPen(None))
             self._plot.addItem(pg.FillBetweenItem(curve, floor, brush=colour))
 
-    def _draw_pin(self, pin: Pin, answer: Shown[RegionAnswered], *, is_alone: bool) -> None:
+    def _draw_pin(self, asked: _Asked, answer: Shown[RegionAnswered], *, is_alone: bool) -> None:
         arrays = answer.arrays
         q, difference = arrays["q"], arrays["intensity"] - arrays["fit"]
-        colour = INK if is_alone else pin.colour
-        self._curves.append(
-            self._plot.plot(q, arrays["intensity"], pen=pg.mkPen(colour, width=1), connect="finite", name=pin.label)
-        )
+        pen = pg.mkPen(INK if is_alone else asked.pin.colour, width=1, style=asked.line)
+        self._curves.append(self._plot.plot(q, arrays["intensity"], pen=pen, connect="finite", name=asked.label))
         self._plot.plot(q, arrays["fit"], pen=pg.mkPen(RED if is_alone else "#999999", width=1), connect="finite")
         if is_alone:
             sigma = arrays["sigma"]
             band = [self._residual.plot(q, sign * sigma, pen=pg.mkPen(None), connect="finite") for sign in (-1, 1)]
             self._residual.addItem(pg.FillBetweenItem(*band, brush=QColor(120, 120, 120, 70)))
-        self._residual.plot(q, difference, pen=pg.mkPen(colour, width=1), connect="finite")
+        self._residual.plot(q, difference, pen=pen, connect="finite")
         self._plot.setLabel("left", f"<span style='font-size:9pt; color:{INK}'>{answer.message.unit}</span>")
 
-    def _fill(self, session: Session) -> None:
+    def _fill(self, asked: list[_Asked]) -> None:
         """Write a column for each pin: what the maps say there, then what the fit of its pattern says."""
-        pins = session.pins.items
         rows: dict[str, list[str]] = {}
-        for column, pin in enumerate(pins):
-            for heading, text in _column(pin, session).items():
-                rows.setdefault(heading, [""] * len(pins))[column] = text
+        for column, one in enumerate(asked):
+            for heading, text in _column(one).items():
+                rows.setdefault(heading, [""] * len(asked))[column] = text
         self._table.setRowCount(len(rows))
-        self._table.setColumnCount(len(pins))
+        self._table.setColumnCount(len(asked))
         self._table.setVerticalHeaderLabels(list(rows))
-        self._table.setHorizontalHeaderLabels([pin.title for pin in pins])
-        for column, pin in enumerate(pins):
-            self._table.horizontalHeaderItem(column).setForeground(QColor(pin.colour))
+        self._table.setHorizontalHeaderLabels([one.title for one in asked])
+        for column, one in enumerate(asked):
+            self._table.horizontalHeaderItem(column).setForeground(QColor(one.pin.colour))
         for row, texts in enumerate(rows.values()):
             for column, text in enumerate(texts):
                 self._table.setItem(row, column, QTableWidgetItem(text))
@@ -152,11 +179,28 @@ class RegionPanel(QWidget):
         return "" if item is None else str(item.text())
 
 
-def _column(pin: Pin, session: Session) -> dict[str, str]:
-    column = {}
-    for name, shown in session.shown.maps.items():
-        value, sigma = pin.history(session.stacks[name])
-        index = session.timeline.index
+def _asked(session: Session) -> list[_Asked]:
+    """Give the pins of the scan that is shown, each followed by its twin in the scan beside it."""
+    found = []
+    beside = session.beside
+    for pin in session.pins.items:
+        found.append(_Asked(pin=pin, scan=session.shown, session=session, is_awaited=session.pins.asked is pin))
+        twin = None if beside is None else beside.mirrored(pin)
+        if beside is not None and twin is not None:
+            is_awaited = beside.pins.asked is twin
+            found.append(
+                _Asked(
+                    pin=twin, scan=beside.shown, session=beside.other, is_awaited=is_awaited, name=beside.names[1] or "beside"
+                )
+            )
+    return found
+
+
+def _column(asked: _Asked) -> dict[str, str]:
+    pin, column = asked.pin, {}
+    for name, shown in asked.scan.maps.items():
+        value, sigma = pin.history(asked.session.stacks[name])
+        index = asked.session.scans.index(asked.scan)
         column[shown.message.label] = value_words(float(value[index]), float(sigma[index]), shown.message.unit)
     if pin.answer is None:
         return column

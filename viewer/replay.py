@@ -5,7 +5,7 @@ that is being written is never seen half: the archive replaces it as a whole.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,41 @@ def entries_from_archive(path: Path) -> list[Entry]:
     if not any(isinstance(message, MapPublished) for message, _ in contents):
         raise DataError(f"{path} holds no map: the scan had not finished a line, or another program wrote the file")
     return [Entry(number=k + 1, message=message, arrays=arrays) for k, (message, arrays) in enumerate(contents)]
+
+
+def entries_from_archives(paths: Sequence[Path]) -> list[Entry]:
+    """Give the entries of some archives as one feed, the earliest scan first; errors as above."""
+    if not paths:
+        raise MissingInputError("no file: give the scan.nxs of a run")
+    archives = sorted((entries_from_archive(path) for path in paths), key=_begin_s)
+    messages = [entry for entries in archives for entry in entries]
+    return [Entry(number=k + 1, message=entry.message, arrays=entry.arrays) for k, entry in enumerate(messages)]
+
+
+def archives_in(folder: Path) -> list[Path]:
+    """Give the archives of a beamtime's folder: that of the newest run, and those of the runs before it.
+
+    Raises
+    ------
+    MissingInputError
+        If it holds none.
+    """
+    found = sorted(folder.glob("scan*.nxs"))
+    if not found:
+        raise MissingInputError(f"no scan.nxs in {folder}: give the folder of a run, or a file")
+    return found
+
+
+def name_of_archives(paths: Sequence[Path]) -> str:
+    """Give what a person calls some archives: the file's name, or that of the folder where all files are called the same."""
+    path = paths[0].resolve()
+    return path.parent.name if len(paths) > 1 or path.stem == "scan" else path.stem
+
+
+def _begin_s(entries: list[Entry]) -> float:
+    starts = [entry.message.time_s for entry in entries if isinstance(entry.message, RunStarted)]
+    ends = [entry.message.time_s for entry in entries if isinstance(entry.message, ScanProgress)]
+    return min([*starts, *ends], default=0.0)
 
 
 def _contents(entry: Any) -> Iterator[tuple[Message, Arrays]]:

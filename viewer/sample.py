@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from operando.messages import RunStarted
+
 Array = NDArray[np.float64]
 
 N_VOXELS = 61
@@ -33,7 +35,14 @@ _PHASES = {
 """Label and the q of a few reflections, 1/angstrom, to two digits: enough for a picture, not for a measurement."""
 
 
-def write_sample(path: Path, *, charge: float = 0.6, start_s: float = 1_767_261_600.0, run: str = "phantom") -> None:
+def write_sample(
+    path: Path,
+    *,
+    charge: float = 0.6,
+    start_s: float = 1_767_261_600.0,
+    run: str = "phantom",
+    is_charging: bool = True,
+) -> None:
     """Write a finished scan of the phantom.
 
     Parameters
@@ -46,6 +55,8 @@ def write_sample(path: Path, *, charge: float = 0.6, start_s: float = 1_767_261_
         Seconds since the epoch at which the scan is said to have begun.
     run
         Name of the run.
+    is_charging
+        Whether the cell is said to charge, not to discharge.
     """
     phases = _phases(charge)
     with h5py.File(path, "w") as file:
@@ -59,7 +70,7 @@ def write_sample(path: Path, *, charge: float = 0.6, start_s: float = 1_767_261_
         _write_map(entry, "coverage", "coverage", np.full((N_VOXELS, N_VOXELS), 100.0), unit="%", colormap="gray", high=100.0)
         _write_sinogram(entry, np.sum([np.nan_to_num(phase) for phase in phases.values()], axis=0))
         _write_pattern(entry, {name: float(np.nansum(phase)) for name, phase in phases.items()})
-        _write_cell(entry, charge, start_s)
+        _write_cell(entry, charge, start_s, sign=1 if is_charging else -1)
 
 
 def lithium(charge: float) -> Array:
@@ -114,12 +125,31 @@ def _write_run(entry: Any, run: str, start_s: float) -> None:
     from datetime import UTC, datetime
 
     entry["run"], entry["state"], entry["title"] = run, "finished", "a numerical phantom, nothing measured"
+    entry["announced"] = _announced(run, start_s).model_dump_json()
     entry["start_time"], entry["end_time"] = (datetime.fromtimestamp(at, UTC).isoformat() for at in (start_s, start_s + SCAN_S))
     entry["n_lines"] = entry["n_lines_expected"] = N_VOXELS
     entry["rotation_centre"], entry["rotation_centre_errors"] = 0.0, 0.001
     lines = entry.create_group("lines")
     lines["n_points"] = np.full(N_VOXELS, N_VOXELS)
     lines["n_missing"] = lines["attempt"] = np.zeros(N_VOXELS, dtype=int)
+
+
+def _announced(run: str, start_s: float) -> RunStarted:
+    period_s = SCAN_S / N_VOXELS**2
+    return RunStarted(
+        run=run,
+        time_s=start_s,
+        profile="phantom",
+        plan="phantom",
+        sample="numerical phantom",
+        angles_deg=(180.0 * np.arange(N_VOXELS) / N_VOXELS).tolist(),
+        first_position_mm=-(N_VOXELS - 1) / 2 * PIXEL_MM,
+        step_mm=PIXEL_MM,
+        n_points=N_VOXELS,
+        exposure_s=period_s,
+        period_s=period_s,
+        speed_mm_s=PIXEL_MM / period_s,
+    )
 
 
 def _write_map(entry: Any, name: str, label: str, value: Array, *, unit: str, colormap: str, high: float) -> None:
@@ -162,14 +192,14 @@ def _write_pattern(entry: Any, amounts: dict[str, float]) -> None:
     group["intensity"].attrs["units"] = "photons/pixel"
 
 
-def _write_cell(entry: Any, charge: float, start_s: float) -> None:
+def _write_cell(entry: Any, charge: float, start_s: float, *, sign: int) -> None:
     share = np.linspace(0, 1, N_VOXELS)
-    state = charge + 0.02 * (share - 0.5)
+    state = charge + sign * 0.02 * (share - 0.5)
     group = entry.create_group("cell")
     group["time"] = start_s + SCAN_S * share
     group["voltage"] = 3.45 + 0.62 * state + 0.08 * np.tanh(12 * (state - 0.06)) - 0.05 * np.exp(-20 * state)
-    group["current"], group["temperature"] = np.full(N_VOXELS, 0.3), np.full(N_VOXELS, 25.0)
+    group["current"], group["temperature"] = np.full(N_VOXELS, 0.3 * sign), np.full(N_VOXELS, 25.0)
     group["charge"] = CAPACITY_AH * state
-    group["step"] = ["CC_Chg"] * N_VOXELS
+    group["step"] = ["CC_Chg" if sign > 0 else "CC_DChg"] * N_VOXELS
     for name, unit in (("time", "s"), ("voltage", "V"), ("current", "A"), ("charge", "Ah"), ("temperature", "degC")):
         group[name].attrs["units"] = unit

@@ -8,7 +8,7 @@ counted and explained, never raised.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,9 @@ from viewer.scan import Scan
 from viewer.stacks import CAPACITY, Grid, Stack, grid_of
 from viewer.timeline import Timeline
 
+if TYPE_CHECKING:
+    from viewer.beside import Beside
+
 Topic = Literal[
     "maps", "sinogram", "pattern", "frame", "cake", "cell", "status", "progress", "notices", "run", "scan", "pins", "focus"
 ]
@@ -78,6 +81,8 @@ class Session:
         self.changes: Counter[Topic] = Counter()
         """Counts the changes of each topic: a panel draws again when its topic's count has moved."""
         self.pins = Pins()
+        self.beside: Beside | None = None
+        """The scan beside the one that is shown; None while there is none."""
         self.focus: str | None = None
         """Machine name of the map that the user looks at: the one that profiles, histories and histograms are of."""
         self._forget()
@@ -153,6 +158,11 @@ class Session:
         """Show the newest scan, and follow from now on."""
         if self.timeline.resume():
             self.changes["scan"] += 1
+
+    def say(self, level: Literal["info", "warning", "error"], text: str) -> None:
+        """Let the window say a sentence of its own among the notices."""
+        self.notices.append(Notice(level=level, origin="view", text=text[:4000], time_s=self._clock()))
+        self.changes["notices"] += 1
 
     def look_at(self, name: str | None) -> None:
         """Let profiles, histories and histograms be of this map."""

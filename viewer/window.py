@@ -5,14 +5,18 @@ that fails says so in the header and stops nobody. Closing the window stops the 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from qtpy.QtCore import QEvent, QObject, QTimer
 
 from operando.bus import Entry
-from viewer.charts import AcrossPanel, HistoryPanel, StagesPanel
+from viewer.across import AcrossPanel
+from viewer.beside import beside_text
+from viewer.charts import HistoryPanel, StagesPanel
+from viewer.comparison import Comparison, OracleOf
 from viewer.frames import CakePanel, FramePanel
 from viewer.freshness import freshness
 from viewer.gallery import Gallery
@@ -23,8 +27,10 @@ from viewer.layout import lay_out
 from viewer.mailbox import Receiver
 from viewer.oracle import Oracle
 from viewer.panels import Panel, PatternPanel, SinogramPanel
+from viewer.pins import Pin
 from viewer.pointer import Pointer
 from viewer.region_panel import RegionPanel
+from viewer.replay import name_of_archives
 from viewer.session import Session, Topic
 from viewer.shortcuts import Shortcut, Shortcuts, looks
 from viewer.strip import StripChart
@@ -54,6 +60,10 @@ class Monitor(QObject):
         Where entries come from; None shows what :meth:`feed` is given, for instance from a file.
     oracle
         Who answers questions about regions; None asks whom the receiver's source names.
+    files
+        The archives that :meth:`feed` is given the entries of.
+    oracle_of
+        Who answers questions about archives; None: nobody.
     clock
         Monotonic seconds.
     """
@@ -64,6 +74,8 @@ class Monitor(QObject):
         receiver: Receiver | None = None,
         *,
         oracle: Oracle | None = None,
+        files: Sequence[Path] = (),
+        oracle_of: OracleOf | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -76,6 +88,7 @@ class Monitor(QObject):
         self._seen: dict[str, dict[Topic, int]] = {}
         self._drawn_s = clock() - PLOT_S
         self._fit_at_s: float | None = None
+        self._pinned: list[Pin] = []
         self.changed_s = clock()
         """When a map, a sinogram or a pattern last changed."""
         self.layers = MapLayers(viewer)
@@ -86,8 +99,19 @@ class Monitor(QObject):
             *(self.header, self.gallery, self.strip, self.sinogram, self.frame, self.cake, self.pattern),
             *(self.region, self.history, self.across, self.stages),
         ]
+        self.comparison = Comparison(
+            viewer,
+            self.session,
+            self.layers,
+            name=name_of_archives(files) if files else "live",
+            files=files,
+            oracle_of=oracle_of,
+        )
+        self.gallery.put_above(self.comparison.bar)
         self._docks = self._lay_out()
         self._window = self._docks["operando"].window()
+        if oracle is None and oracle_of is not None and files:
+            oracle = oracle_of(files)
         self.inquiry = Inquiry(self.session, oracle, clock=clock)
         self.pointer = Pointer(viewer, self.session, self._focus)
         self.gallery.chosen.connect(lambda names: self.layers.choose(names, self.session))
@@ -140,6 +164,7 @@ class Monitor(QObject):
         self.layers.close()
         self.pointer.close()
         self.inquiry.close()
+        self.comparison.close()
         if self._on_mouse in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_mouse)
         if self.receiver is not None:
@@ -176,6 +201,7 @@ class Monitor(QObject):
                 self.session.void()
             self.feed(post.entries)
         self._contained("voxel", self._ask)
+        self._contained("comparison", self.comparison.tick)
         if self._has_changed("marks", ("pins", "focus", "maps")):
             stack = self.session.stacks.get(self._focus() or "")
             self.layers.mark([] if stack is None else self.session.pins.marks(stack.grid))
@@ -197,7 +223,9 @@ class Monitor(QObject):
         if is_first:
             self.viewer.reset_view()
             self._fit_at_s = self.changed_s + SETTLE_S
-        self.layers.set_text(scan_words(self.session))
+        self.comparison.sync()
+        # In a comparison each map says under its name which scan it is.
+        self.layers.set_text(scan_words(self.session) if self.session.beside is None else "")
 
     def _fit_if_due(self) -> None:
         if self._fit_at_s is not None and self._clock() >= self._fit_at_s:
@@ -234,6 +262,8 @@ class Monitor(QObject):
             Shortcut(keys=("[",), words="the scan before", act=step(-1)),
             Shortcut(keys=("]",), words="the next scan", act=step(1)),
             Shortcut(keys=("Escape",), words="forget the pins and the line", act=self.session.clear_pins),
+            Shortcut(keys=("N",), words="another scan beside this one, or this one alone", act=self.comparison.toggle),
+            Shortcut(keys=("D",), words="the difference of the two, too", act=self.comparison.toggle_difference),
             Shortcut(keys=("U",), words="a map with its uncertainty beside it, or alone", act=self.layers.toggle_sigma),
             *looks(self.viewer, lambda: [self.layers.layer(name) for name in self.layers.visible_names]),
         ]
@@ -246,8 +276,14 @@ class Monitor(QObject):
     def _ask(self) -> None:
         """Take up an answer about a region, or ask the next question."""
         self.session.look_at(self._focus())
-        if self.inquiry.tick() and self.session.pins.items and self.region.visibleRegion().isEmpty():
-            self._docks["voxel"].raise_()
+        self.inquiry.tick()
+        pins = list(self.session.pins.items)
+        if pins != self._pinned:
+            is_new = bool(set(pins) - set(self._pinned))
+            self._pinned = pins
+            # What was asked for is looked at: also the sentence that says why there is no pattern.
+            if is_new and self.region.visibleRegion().isEmpty():
+                self._docks["voxel"].raise_()
 
     def _on_step(self, event: Any) -> None:
         """Learn that the slider was moved; by whom, the layers know."""
@@ -262,5 +298,8 @@ class Monitor(QObject):
 
     def _on_mouse(self, viewer: "napari.Viewer", event: Any) -> None:
         scan = self.session.shown
-        texts = [voxel_text(scan, name, x_mm=event.position[-1], y_mm=event.position[-2]) for name in self.layers.visible_names]
+        x_mm, y_mm = float(event.position[-1]), float(event.position[-2])
+        texts = [voxel_text(scan, name, x_mm=x_mm, y_mm=y_mm) for name in self.layers.visible_names]
+        if self.session.beside is not None:
+            texts += [beside_text(self.session.beside, name, x_mm=x_mm, y_mm=y_mm) for name in self.layers.visible_names]
         self.gallery.read_out("\n".join(text for text in texts if text))

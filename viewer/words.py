@@ -84,6 +84,24 @@ def scan_words(session: Session) -> str:
     return place + map_words(newest, session.cell_of(session.shown))
 
 
+def scan_state_words(session: Session, scan: Scan) -> str:
+    """Say which scan of a session it is if there are several, how complete, and how its cell was; for a comparison."""
+    newest = scan.newest
+    if newest is None:
+        return "no map"
+    n_scans = len(session.scans)
+    place = f"scan {session.scans.index(scan) + 1} of {n_scans}, " if n_scans > 1 and scan in session.scans else ""
+    cell = session.cell_of(scan)
+    return place + map_words(newest, cell).replace("   ", ", ") + direction_words(cell)
+
+
+def direction_words(cell: CellState) -> str:
+    """Say whether the cell was charging, with a comma before it; nothing where its current is not known."""
+    if cell.current_a is None:
+        return ""
+    return ", charging" if cell.current_a > 0 else ", discharging" if cell.current_a < 0 else ", at rest"
+
+
 def following_words(session: Session) -> Words:
     """Say whether the newest scan is shown, and how many have begun since the slider was taken."""
     timeline = session.timeline
@@ -125,6 +143,16 @@ def voxel_text(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> str:
     sigma = float(shown.arrays["sigma"][voxel]) if "sigma" in shown.arrays else np.nan
     doubt = f" ± {sigma:.2g}" if np.isfinite(sigma) else ""
     return f"{place}: {value:.3g}{doubt} {message.unit}".rstrip()
+
+
+def value_at(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> tuple[float, float]:
+    """Give value and uncertainty of a scan's map at a place; NaN where there is none."""
+    shown = scan.maps.get(name)
+    voxel = None if shown is None else grid_of(shown.message, shown.arrays["value"]).voxel(x_mm=x_mm, y_mm=y_mm)
+    if shown is None or voxel is None:
+        return np.nan, np.nan
+    sigma = shown.arrays.get("sigma")
+    return float(shown.arrays["value"][voxel]), np.nan if sigma is None else float(sigma[voxel])
 
 
 def centre_words(message: SinogramPublished) -> str:

@@ -22,8 +22,11 @@ def add_to(app: typer.Typer) -> None:
 
 def view(
     source: Annotated[
-        str, typer.Argument(metavar="[ADDRESS|FILE]", help="tcp://HOST:PORT of the results, a scan.nxs, or its folder.")
+        str, typer.Argument(metavar="[ADDRESS|FILE]", help="tcp://HOST:PORT of the results, a scan.nxs, or a run's folder.")
     ] = "",
+    beside: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A scan.nxs or a folder, to compare: its maps stand beside.")
+    ] = None,
     snapshot: Annotated[
         Path | None, typer.Option(help="Write a picture of the window when the run has ended, and end.")
     ] = None,
@@ -33,7 +36,7 @@ def view(
     headless: Annotated[bool, typer.Option("--headless", help="Draw on a virtual screen; with --snapshot.")] = False,
     leashed: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Show maps and cell state: live from ADDRESS (default: this machine), or from an archive FILE.
+    """Show maps and cell state: live from ADDRESS (default: this machine), or from an archive FILE; of two, side by side.
 
     Start and stop it at any time, as often and on as many machines as you like: nothing upstream notices.
     """
@@ -42,25 +45,24 @@ def view(
     configure_logging()
     source = source or Addresses().results
     is_address = source.startswith("tcp://")
-    if Path(source).is_dir():
-        source = str(Path(source) / "scan.nxs")
-    if not is_address and not Path(source).is_file():
-        raise MissingInputError(f"no file {source}: give a scan.nxs, or an address such as {Addresses().results}")
+    files = [] if is_address else _archives(source)
+    others = [] if beside is None else _archives(str(beside))
 
     if headless and snapshot is None and movie is None:
         raise MissingInputError("nobody would see it: with --headless, say where the picture goes with --snapshot FILE.png")
     if movie is not None:
         if is_address:
             raise MissingInputError("a film is made of a file: give the scan.nxs of a run")
-        _film(Path(source), movie)
+        _film(files[-1], movie)
         if snapshot is None:
             return
 
     def work(ready: object, stop: threading.Event) -> None:
         show(
             source if is_address else None,
-            None if is_address else Path(source),
-            answer=None if is_address else ArchiveAnswers([Path(source)]),
+            files,
+            beside=others,
+            answers=ArchiveAnswers,
             snapshot=snapshot,
             stop=stop,
             wait_for_end=snapshot is not None,
@@ -72,6 +74,20 @@ def view(
     with VirtualScreen() as screen:
         os.environ.update(screen.environment)
         run_until_stopped(work, leashed=leashed)
+
+
+def _archives(source: str) -> list[Path]:
+    """Give the archives that a word of the command line stands for."""
+    from viewer.replay import archives_in
+
+    path = Path(source)
+    if source.startswith("tcp://"):
+        raise MissingInputError("an address comes first, and what stands beside it is a file: operando view ADDRESS FILE")
+    if path.is_dir():
+        return archives_in(path)
+    if not path.is_file():
+        raise MissingInputError(f"no file {source}: give a scan.nxs, or an address such as {Addresses().results}")
+    return [path]
 
 
 def _film(file: Path, movie: Path) -> None:

@@ -14,7 +14,7 @@ def test_no_screen_is_one_sentence(monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
     with pytest.raises(ServiceError, match="no screen"):
-        view("tcp://127.0.0.1:24103", None)
+        view("tcp://127.0.0.1:24103")
 
 
 def test_a_platform_that_draws_black_canvases_is_refused(monkeypatch):
@@ -33,10 +33,10 @@ def test_a_screen_that_does_not_answer_is_refused(monkeypatch):
 
 def test_what_is_no_address_or_no_file_is_refused_before_a_window_opens(tmp_path):
     with pytest.raises(ServiceError, match="is not an address"):
-        view("localhost", None)
+        view("localhost")
     with pytest.raises(MissingInputError, match="no file"):
-        view(None, tmp_path / "scan.nxs")
+        view(None, [tmp_path / "scan.nxs"])
     with pytest.raises(MissingInputError, match="either"):
-        view(None, None)
+        view(None)
     with pytest.raises(MissingInputError, match="either"):
-        view("tcp://127.0.0.1:1", Path("scan.nxs"))
+        view("tcp://127.0.0.1:1", [Path("scan.nxs")])

@@ -167,7 +167,7 @@ def test_the_picture_that_is_left_behind_shows_the_final_maps_and_no_setting_of_
     settings = tmp_path / "napari.yaml"
     monkeypatch.setenv("NAPARI_CONFIG", str(settings))
     phantom.everything(share=1.0, state="finished")
-    assert view(phantom.address, None, snapshot=tmp_path / "monitor.png", wait_for_end=True) == 0
+    assert view(phantom.address, snapshot=tmp_path / "monitor.png", wait_for_end=True) == 0
     picture = read_png(tmp_path / "monitor.png")
     assert picture.shape[:2] == (1000, 1700)
     middle = picture[150:650, 400:1200]

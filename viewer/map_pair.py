@@ -1,0 +1,145 @@
+"""A map on the canvas: its layer and, next in napari's list, a finer picture of its marks; the two share a cell of the grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operando.messages import MapPublished
+from viewer.checks import Shown
+from viewer.colormaps import napari_colormap
+from viewer.marks import Mark, fineness, holes, picture
+from viewer.stacks import Grid
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class MapPair:
+    """A map's layer and the one of its marks, neighbours in napari's list."""
+
+    image: "Image"
+    marks: "Image"
+    title: str
+    """What the map shows, and its unit."""
+    grid: Grid | None = None
+    shown: object = None
+    """What the slot on the screen was drawn from."""
+    marked: object = None
+    """What the marks were drawn from."""
+
+    def give(self, value: NDArray[Any], grid: Grid, shown: object) -> None:
+        """Let the layer show a map, shape (y, x), or its history, shape (scan, y, x), with the least that is needed."""
+        layer = self.image
+        is_same_memory = self.grid == grid and layer.data.shape == value.shape and _start(layer.data) == _start(value)
+        if not is_same_memory:
+            layer.data = value
+        elif self.shown is not shown:
+            layer.refresh(highlight=False, extent=False)
+        self.shown = shown
+        if self.grid != grid:
+            self.grid = grid
+            n_before = value.ndim - 2
+            layer.scale = (*[1.0] * n_before, grid.pixel_mm, grid.pixel_mm)
+            layer.translate = (*[0.0] * n_before, grid.y_first_mm, grid.x_first_mm)
+
+    def mark(self, grid: Grid, shown: Shown[MapPublished] | None, marks: Sequence[Mark]) -> None:
+        """Draw holes and the outlines of some voxels, if they have changed."""
+        source = (shown, tuple(marks), grid)
+        if self.marked == source:
+            return
+        self.marked = source
+        is_hole = np.zeros(grid.shape, np.bool_) if shown is None else holes(shown, grid.shape)
+        fine = fineness(grid)
+        edge_mm = grid.pixel_mm / fine
+        self.marks.data = picture(grid, is_hole, [mark for mark in marks if mark.voxels.shape == grid.shape])
+        scale = (edge_mm, edge_mm)
+        if not np.array_equal(self.marks.scale, scale):
+            self.marks.scale = scale
+        offset = 0.5 * (edge_mm - grid.pixel_mm)
+        translate = (grid.y_first_mm + offset, grid.x_first_mm + offset)
+        if not np.array_equal(self.marks.translate, translate):
+            self.marks.translate = translate
+
+    def blank(self) -> None:
+        """Show nothing."""
+        if self.grid is not None:
+            n_before = self.image.data.ndim - 2
+            self.image.data = np.full((*[1] * n_before, *self.grid.shape), np.nan, dtype=np.float32)
+            self.marks.data = np.zeros((1, 1, 4), np.uint8)
+            self.shown = self.marked = None
+
+    def caption(self, text: str = "") -> None:
+        """Write the title, and what is given below it, into the map's corner; an unchanged text costs nothing."""
+        name = f"{self.title}\n{text}" if text else self.title
+        if self.image.name != name:
+            self.image.name = name
+
+
+def make_pair(
+    viewer: "ViewerModel",
+    value: NDArray[Any],
+    *,
+    title: str,
+    colormap: str,
+    limits: tuple[float, float],
+    is_visible: bool,
+) -> MapPair:
+    """Add a map, shape (y, x) or (scan, y, x), and its marks to a viewer."""
+    layer = viewer.add_image(
+        value,
+        name=title,
+        colormap=napari_colormap(colormap),
+        contrast_limits=limits,
+        interpolation2d="nearest",
+        blending="translucent",
+        units=("pixel", "mm", "mm") if value.ndim > 2 else ("mm", "mm"),
+        axis_labels=("scan", "y", "x") if value.ndim > 2 else ("y", "x"),
+        visible=is_visible,
+    )
+    layer.contrast_limits_range = limits
+    layer.colorbar.visible, layer.colorbar.position, layer.colorbar.box = True, "top_right", False
+    layer.colorbar.size, layer.colorbar.font_size = (18, 220), 11
+    return MapPair(image=write_name(layer), marks=_make_marks(viewer, title, is_visible=is_visible), title=title)
+
+
+def make_picture_pair(viewer: "ViewerModel", *, title: str) -> MapPair:
+    """Add a picture with its own colours, and its marks, to a viewer."""
+    layer = viewer.add_image(
+        np.zeros((1, 1, 4), np.uint8),
+        name=title,
+        rgb=True,
+        interpolation2d="nearest",
+        blending="translucent",
+        units=("mm", "mm"),
+        axis_labels=("y", "x"),
+    )
+    return MapPair(image=write_name(layer), marks=_make_marks(viewer, title, is_visible=True), title=title)
+
+
+def write_name(layer: "Image") -> "Image":
+    """Let a layer's name stand in the corner of its cell."""
+    overlay = layer.name_overlay
+    overlay.visible, overlay.font_size, overlay.box, overlay.color = True, 13, False, "#202020"
+    return layer
+
+
+def _make_marks(viewer: "ViewerModel", title: str, *, is_visible: bool) -> "Image":
+    return viewer.add_image(
+        np.zeros((1, 1, 4), np.uint8),
+        name=f"marks on {title}",
+        rgb=True,
+        interpolation2d="nearest",
+        blending="translucent",
+        units=("mm", "mm"),
+        axis_labels=("y", "x"),
+        visible=is_visible,
+    )
+
+
+def _start(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
