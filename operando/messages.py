@@ -330,6 +330,30 @@ class PatternPublished(Message):
     time_s: Finite
 
 
+class TrendPublished(Message):
+    """One quantity of the whole slice, line by line, against the charge of the cell; by the full profile of each line's sum.
+
+    Arrays: ``against``, ``value``, ``sigma``, ``time_s`` (n_lines,) float64, by time; ``line`` (n_lines,) int64.
+    """
+
+    kind: Literal["trend_published"] = "trend_published"
+    run: Name
+    tomogram: Count = 0
+    name: Name
+    """Machine name, for instance ``c_nmc``."""
+    label: Name
+    unit: Annotated[str, Field(max_length=40)]
+    against: Literal["state of charge", "charge", "time"]
+    """What ``against`` holds: the first of these that the cell tells."""
+    against_unit: Annotated[str, Field(max_length=40)]
+    slope: Finite | None
+    """Of a straight line through all points, ``unit`` per ``against_unit``; None where ``against`` does not change."""
+    slope_sigma: Finite | None
+    """With the scatter of the points about the line, where it is larger than their uncertainty."""
+    estimator: Name
+    time_s: Finite
+
+
 class ScanProgress(Message):
     """How far the scan is, as the analysis knows it."""
 
@@ -439,6 +463,7 @@ AnyMessage = Annotated[
     | MapPublished
     | SinogramPublished
     | PatternPublished
+    | TrendPublished
     | ScanProgress
     | ServicesOffered
     | RegionAsked

@@ -110,7 +110,7 @@ def make_pattern_model(profile: Profile) -> PatternModel:
     settings = profile.integration
     edges = np.linspace(settings.q_min, settings.q_max, settings.n_radial + 1)
     q = 0.5 * (edges[1:] + edges[:-1])
-    wavelength_angstrom = _wavelength_angstrom(profile)
+    wavelength_angstrom = wavelength_of(profile)
     structures = tuple(
         read_structure(profile.path(phase.cif), name=phase.name, q_max=1.05 * settings.q_max) for phase in profile.phases
     )
@@ -169,7 +169,16 @@ def make_live_channels(model: PatternModel, variance: Array) -> LiveChannels:
     return LiveChannels(model=model, weights=weights)
 
 
-def _wavelength_angstrom(profile: Profile) -> float:
+def wavelength_of(profile: Profile) -> float:
+    """Give the wavelength of a profile's geometry, angstrom.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no geometry.
+    DataError
+        If it does not tell the wavelength.
+    """
     path = profile.path(profile.geometry.poni)
     if not path.is_file():
         raise MissingInputError(f"no geometry file {path}; calibrate, or correct geometry.poni in the profile")

@@ -40,14 +40,14 @@ def scatter_of_halves(reconstruction: Reconstruction, response: Array) -> Array 
     angles_deg = reconstruction.angles_deg
     if angles_deg.size < LEAST_LINES:
         return None
-    difference = reconstruction.combined(_opposed_weights(angles_deg), response)
+    difference = reconstruction.combined(opposed_weights(angles_deg), response)
     products = difference[..., :, None] * difference[..., None, :]
     size = 2 * round(0.5 * (_WINDOW_STEPS * reconstruction.grid.step_mm / reconstruction.pixel_mm - 1)) + 1
     scatter: Array = uniform_filter(products, size=(size, size, 1, 1), mode="nearest")
     return scatter
 
 
-def _opposed_weights(angles_deg: Array) -> Array:
+def opposed_weights(angles_deg: Array) -> Array:
     """Give the weights, shape (n_lines,), by which a sum over lines becomes half the difference of the slices of two halves.
 
     Opposite lines, which have the same streaks, belong to the same half.

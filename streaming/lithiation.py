@@ -45,19 +45,35 @@ def carbon_amount(amounts: Amounts, *, mass_per_c6_dalton: Array) -> Quantity:
     return Quantity(value=amounts.phases @ per_mass, sigma=amounts.sigma(per_mass))
 
 
-def lithium_in_graphite(amounts: Amounts, *, lithium_x: Array, mass_per_c6_dalton: Array) -> Quantity:
+def lithium_in_graphite(
+    amounts: Amounts, *, lithium_x: Array, mass_per_c6_dalton: Array, lithium_x_variance: Array | None = None
+) -> Quantity:
     """Give x in LixC6: the mean of the phases' x, weighted by their C6 units, shape (...).
 
-    x = sum(n_i x_i) / sum(n_i), n_i = a_i / M_i; linear propagation with dx / da_i = (x_i - x) / (M_i sum(n)). ``lithium_x``
-    and ``mass_per_c6_dalton`` have one value per phase, NaN for those that are not graphite.
+    x = sum(n_i x_i) / sum(n_i), n_i = a_i / M_i; linear propagation with dx / da_i = (x_i - x) / (M_i sum(n)).
+
+    Parameters
+    ----------
+    amounts
+        As fitted.
+    lithium_x
+        x of each phase, shape (n_phases,) or (..., n_phases); NaN for those that are not graphite.
+    mass_per_c6_dalton
+        Shape (n_phases,), NaN for those that are not graphite.
+    lithium_x_variance
+        Variance of ``lithium_x`` where it was measured, same shape.
     """
-    is_graphite = ~np.isnan(lithium_x)
+    is_graphite = ~np.isnan(mass_per_c6_dalton)
     per_mass = np.where(is_graphite, 1.0 / mass_per_c6_dalton, 0.0)
     x_of_phase = np.where(is_graphite, lithium_x, 0.0)
     carbon = _nan_where_zero(amounts.phases @ per_mass)
-    value: Array = (amounts.phases @ (per_mass * x_of_phase)) / carbon
+    value: Array = (amounts.phases * (per_mass * x_of_phase)).sum(axis=-1) / carbon
     gradient = per_mass * (x_of_phase - value[..., None]) / carbon[..., None]
-    return Quantity(value=value, sigma=amounts.sigma(gradient))
+    sigma = amounts.sigma(gradient)
+    if lithium_x_variance is not None:
+        share = amounts.phases * per_mass / carbon[..., None]
+        sigma = np.sqrt(sigma**2 + (share**2 * np.where(is_graphite, lithium_x_variance, 0.0)).sum(axis=-1))
+    return Quantity(value=value, sigma=sigma)
 
 
 def _nan_where_zero(values: Array) -> Array:

@@ -16,13 +16,15 @@ Reasons = NDArray[np.uint8]
 
 ESTIMATOR = "live: phase amounts"
 
-GOOD, OUTSIDE, UNMEASURED, UNSOLVED, UNCERTAIN = range(5)
+GOOD, OUTSIDE, UNMEASURED, UNSOLVED, UNCERTAIN, AT_LIMIT, OFF_CURVE = range(7)
 REASONS = {
     GOOD: "good",
     OUTSIDE: "nothing of it here",
     UNMEASURED: "not measured yet",
     UNSOLVED: "fit failed",
     UNCERTAIN: "within the noise",
+    AT_LIMIT: "ran to the end of its range",
+    OFF_CURVE: "not on the calibration curve",
 }
 """What the codes in a map's ``reason`` mean."""
 EMPTY_REASONS = [OUTSIDE]
@@ -56,6 +58,7 @@ class Map:
     """Shape (y, x), NaN where masked."""
     reason: Reasons
     """Shape (y, x), a key of :data:`REASONS`."""
+    estimator: str = ESTIMATOR
 
 
 def make_maps(slice_: Slice, amounts: Amounts, *, profile: Profile, structures: tuple[Structure, ...]) -> list[Map]:

@@ -24,6 +24,7 @@ from streaming.correct.found import NOTHING, Found, find_corrections
 from streaming.correct.points import LinePoints, MassProfile, check_grid, make_points, place, place_mass, typical_variance
 from streaming.halves import scatter_of_halves
 from streaming.line import Line
+from streaming.line_sum import LineSum
 from streaming.maps import Map, make_maps
 from streaming.reconstruct import Reconstruction, Slice
 from streaming.record import LineRecord, record_from_line
@@ -63,7 +64,12 @@ class Result:
     """Shape (n_lines, n_points)."""
     mean_pattern: Array
     """Shape (n_radial,), photons per pixel."""
+    mean_variance: Array
+    """Variance of a single pattern, mean of all, shape (n_radial,)."""
+    n_patterns: int
     mean_fit: Array
+    line_sums: tuple[LineSum, ...]
+    """Of the attempts that count, by line."""
     centre_mm: float
     """Centre that the slice was made with."""
     estimated_centre_mm: float | None
@@ -213,7 +219,10 @@ class Tomogram:
             mass_sinogram=mass,
             is_measured=is_measured,
             mean_pattern=mean_pattern,
+            mean_variance=mean_variance,
+            n_patterns=n_patterns,
             mean_fit=mean_fit,
+            line_sums=tuple(self._line_sum(projection) for projection in projections if projection.n_received),
             centre_mm=self._reconstruction.centre_mm,
             estimated_centre_mm=self._mm(centre.index) if centre else None,
             centre_sigma_mm=self.grid.step_mm * centre.sigma if centre else None,
@@ -237,6 +246,16 @@ class Tomogram:
             residual=residual,
             mean_mass=mean_mass,
             correction=self._profile.correction,
+        )
+
+    def _line_sum(self, projection: Projection) -> LineSum:
+        record = self._records[projection.key.line, projection.key.attempt]
+        return LineSum(
+            line=projection.key.line,
+            pattern=projection.pattern_sum / projection.n_received,
+            variance=projection.variance_sum / projection.n_received**2,
+            time_s=0.5 * (record.start_s + record.end_s),
+            cell=record.cell,
         )
 
     def _counting_line(self, key: LineKey, weight_rad: float) -> CountingLine:

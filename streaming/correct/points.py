@@ -135,9 +135,9 @@ def make_points(line: Line, *, live: LiveChannels, estimator: str, reference: Re
     """
     measured = line.pattern_of(estimator)
     scale, beam = point_scale(line, reference=reference, correction=correction)
-    received = line.is_received & _is_usable(measured, live.weights > 0) & np.isfinite(scale)
-    patterns = _without_holes(measured[received], live.weights > 0) * scale[received, None]
-    variances = _without_holes(line.variance[received], live.weights > 0) * scale[received, None] ** 2
+    received = line.is_received & is_usable(measured, live.weights > 0) & np.isfinite(scale)
+    patterns = without_holes(measured[received], live.weights > 0) * scale[received, None]
+    variances = without_holes(line.variance[received], live.weights > 0) * scale[received, None] ** 2
     channels = np.full((received.size, live.model.templates.shape[1]), np.nan)
     noise = np.full(received.size, np.nan)
     channels[received], noise[received] = live.channels(patterns), live.effective_variance(variances)
@@ -218,13 +218,13 @@ def _air_points(channels: Array, noise: Array, positions_mm: Array, *, live: Liv
     return tuple(int(point) for point in np.sort(order[outside_points(total, deviation)]))
 
 
-def _is_usable(patterns: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def is_usable(patterns: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Tell which patterns have most of the counted bins; an image of masked pixels alone came and says nothing all the same."""
     usable: NDArray[np.bool_] = np.isfinite(patterns[:, counted]).mean(axis=1) >= _LEAST_BINS
     return usable
 
 
-def _without_holes(patterns: NDArray[np.float32], counted: NDArray[np.bool_]) -> Array:
+def without_holes(patterns: NDArray[np.float32], counted: NDArray[np.bool_]) -> Array:
     """Interpolate over q the counted bins that a pattern lacks; a mask that grew during the scan leaves some."""
     whole = patterns.astype(np.float64)
     bins = np.arange(whole.shape[1])

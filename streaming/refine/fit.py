@@ -90,7 +90,15 @@ class Kernel(Protocol):
     """Refines patterns on one device; called from one thread at a time."""
 
     def __call__(
-        self, model: ProfileModel, patterns: NDArray[np.float32], noise: Array, weights: Array, start: Array | None
+        self,
+        model: ProfileModel,
+        patterns: NDArray[np.float32],
+        noise: Array,
+        weights: Array,
+        start: Array | None = None,
+        *,
+        differences: NDArray[np.float32] | None = None,
+        significance: float = SIGNIFICANCE,
     ) -> Refined:
         """Refine every pattern, as :func:`refine` describes it."""
         ...

@@ -79,9 +79,9 @@ def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array
     fraction = profile.refinement.lorentz_fraction
     is_given = profile.refinement.instrument is not None
     if fraction is None and not is_given:
-        misfits = [_try(profile, one, grid, pattern, weights).chi_squared[0] for one in _MIXINGS]
+        misfits = [_try(profile, one, grid, pattern, weights, rounds=1).chi_squared[0] for one in _MIXINGS]
         fraction = _lowest(np.array(_MIXINGS), np.array(misfits))
-    best = _try(profile, fraction or 0.0, grid, pattern, weights)
+    best = _try(profile, fraction or 0.0, grid, pattern, weights, rounds=_ROUNDS)
     fit, background = draw(best.model, best, 0)
     wanted = {phase.name: tuple(phase.refine) for phase in profile.phases}
     return MeanFit(
@@ -103,24 +103,26 @@ def weights_from_variance(variance: Array, pattern: Array) -> Array:
     return np.where(usable, 1.0 / np.maximum(np.where(usable, variance, 1.0), floor), 0.0)
 
 
-def _try(profile: Profile, fraction: float, grid: Grid, pattern: Array, weights: Array) -> Refined:
-    phases: Sequence[MovingPhase] = [_free_in_mean(phase) for phase in moving_phases(profile, lorentz_fraction=fraction)]
+def _try(profile: Profile, fraction: float, grid: Grid, pattern: Array, weights: Array, *, rounds: int) -> Refined:
+    phases: Sequence[MovingPhase] = [
+        replace(phase, free=_free_in_mean(phase)) for phase in moving_phases(profile, lorentz_fraction=fraction)
+    ]
     n_background = profile.refinement.n_background
     row = pattern[None].astype(np.float32)
     still = make_model([replace(phase, free=()) for phase in phases], grid=grid, n_background=n_background)
     misfit = float(refine(still, row, np.ones(1), weights).chi_squared[0])
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         model = make_model(phases, grid=grid, n_background=n_background)
         found = refine(model, row, np.full(1, max(misfit, 1.0)), weights, significance=profile.refinement.significance)
         misfit = max(misfit, 1.0) * float(found.chi_squared[0])
-        phases = [_free_in_mean(phase) for phase in _moved(found)]
+        phases = _moved(found)
     # Chi squared in units of counting noise, whatever noise it was refined with.
     return replace(found, chi_squared=np.array([misfit]))
 
 
-def _free_in_mean(phase: MovingPhase) -> MovingPhase:
+def _free_in_mean(phase: MovingPhase) -> tuple[str, ...]:
     moves = phase.crystal.axes if phase.free or len(phase.crystal.axes) == 1 else ()
-    return replace(phase, free=(*moves, "width"))
+    return (*moves, "width")
 
 
 def _moved(found: Refined) -> list[MovingPhase]:

@@ -28,6 +28,7 @@ from operando.messages import (
     ServicesOffered,
     SinogramPublished,
     StreamStatus,
+    TrendPublished,
 )
 
 CELL = CellReading(
@@ -165,6 +166,18 @@ EXAMPLES: list[Message] = [
     ),
     PatternPublished(
         run="r1", name="mean", label="mean pattern", unit="photons/pixel", reflections={"fe": [3.1]}, time_s=1003.6
+    ),
+    TrendPublished(
+        run="r1",
+        name="c_nmc",
+        label="c of NMC532",
+        unit="angstrom",
+        against="state of charge",
+        against_unit="",
+        slope=0.31,
+        slope_sigma=0.02,
+        estimator="full profile",
+        time_s=1003.6,
     ),
     ScanProgress(
         run="r1",

@@ -1,0 +1,234 @@
+"""One refinement of a tomogram, start to end: receives what the live analysis knows, gives maps, trends and notices.
+
+Wires the steps and holds what the next refinement begins with. Uses nothing but its arguments and line files, so that the
+same call gives the same maps after the scan.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from operando.profile import Profile
+from operando.scan import LineKey
+from streaming.channels import wavelength_of
+from streaming.line_sum import LineSum
+from streaming.maps import GOOD, Map, Reasons
+from streaming.phases import two_theta_from_q
+from streaming.refine.fit import Kernel, Refined, refine
+from streaming.refine.lithium_curve import LithiumCurve, read_curve
+from streaming.refine.mean_pattern import MeanFit, refine_mean, weights_from_variance
+from streaming.refine.model import ProfileModel
+from streaming.refine.quantities import ESTIMATOR, Voxels, make_refined_maps
+from streaming.refine.tables import Grid
+from streaming.refine.trend import Trend, make_trends
+from streaming.refine.unexplained import Peak, unexplained_peaks
+from streaming.refine.voxels import VoxelPatterns, patterns_of_voxels
+from streaming.region import Ingredients, Patterns
+from streaming.tomogram import Result
+
+logger = structlog.get_logger(__name__)
+
+Array = NDArray[np.float64]
+
+LEAST_ANGLES = 3
+"""Different angles below which voxels cannot be told apart."""
+_MEAN_AGAIN = 2.0
+"""The mean pattern is refined again when there are so many times more lines than the last time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefineJob:
+    """What a refinement needs of the live analysis; never changed."""
+
+    ingredients: Ingredients
+    base: Reasons
+    """Why a voxel is not to be refined, shape (y, x); GOOD where it is."""
+    axis_mm: Array
+    """Voxel centres along x and y."""
+    mean_pattern: Array
+    """Shape (n_radial,), photons per pixel."""
+    mean_variance: Array
+    """Variance of a single pattern, mean of all, shape (n_radial,)."""
+    n_patterns: int
+    lines: tuple[LineSum, ...]
+    is_last: bool = False
+    """Whether no more lines will come."""
+
+    @property
+    def n_lines(self) -> int:
+        """Lines that the maps are made of."""
+        return len(self.ingredients.lines)
+
+    @property
+    def n_angles(self) -> int:
+        """Different angles, opposite ones once."""
+        angles = self.ingredients.grid.angles_deg[[line.key.line for line in self.ingredients.lines]]
+        return np.unique(np.round(np.mod(angles, 180.0), 3)).size
+
+
+def job_from_result(result: Result, *, is_last: bool) -> RefineJob:
+    """Give the job of refining all voxels that the live analysis finds some mass in."""
+    shares = next(one for one in result.maps if one.name.startswith("wt_"))
+    return RefineJob(
+        ingredients=result.ingredients,
+        base=shares.reason,
+        axis_mm=result.axis_mm,
+        mean_pattern=result.mean_pattern,
+        mean_variance=result.mean_variance,
+        n_patterns=result.n_patterns,
+        lines=result.line_sums,
+        is_last=is_last,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefinedTomogram:
+    """What a refinement gave."""
+
+    job: RefineJob
+    mean: MeanFit
+    refined: Refined | None
+    """Voxels in the order of ``job.base``; None where none were refined."""
+    maps: list[Map]
+    trends: list[Trend]
+    peaks: list[Peak]
+    """Of the mean pattern that no phase has."""
+    remarks: list[str]
+    """What a person should know, in sentences."""
+
+
+class Refinery:
+    """Refines tomograms one after the other, each beginning where the last ended; used from one thread.
+
+    Parameters
+    ----------
+    profile
+        Phases and settings.
+    kernel
+        Refines patterns; the processor's unless another device's is given.
+
+    Raises
+    ------
+    MissingInputError, ProfileError
+        If a structure or a curve cannot be read.
+    """
+
+    def __init__(self, profile: Profile, *, kernel: Kernel = refine) -> None:
+        self._profile, self._kernel = profile, kernel
+        settings = profile.integration
+        self._grid = Grid(
+            q_first_edge=settings.q_min,
+            q_step=(settings.q_max - settings.q_min) / settings.n_radial,
+            n_radial=settings.n_radial,
+            wavelength_angstrom=wavelength_of(profile),
+        )
+        self.curves: dict[str, LithiumCurve] = {
+            phase.name: read_curve(profile.path(phase.lithium_curve), phase=phase.name)
+            for phase in profile.phases
+            if phase.lithium_curve is not None
+        }
+        self._mean: MeanFit | None = None
+        self._model: ProfileModel | None = None
+        self._n_lines_of_mean = 0
+        self._run = ""
+        self._start: Array | None = None
+
+    def __call__(
+        self, job: RefineJob, *, patterns_of: Callable[[LineKey], Patterns], is_wanted: Callable[[], bool] = lambda: True
+    ) -> RefinedTomogram:
+        """Refine the mean pattern if it is due, then all voxels, then the sums of lines.
+
+        Raises
+        ------
+        SupersededError
+            If it is no longer wanted.
+        DataError, OSError
+            If a line cannot be read.
+        """
+        mean, model = self._mean_of(job)
+        weights = weights_from_variance(job.mean_variance, job.mean_pattern)
+        remarks = _remarks(job, mean)
+        refined, maps = None, []
+        if not remarks:
+            voxels = self._patterns(job, weights, patterns_of, is_wanted)
+            refined = self._refine(model, voxels, job)
+            maps = make_refined_maps(Voxels(refined=refined, base=job.base), profile=self._profile, curves=self.curves)
+        trends = make_trends(job.lines, model=model, weights=weights, profile=self._profile, curves=self.curves)
+        return RefinedTomogram(
+            job=job, mean=mean, refined=refined, maps=maps, trends=trends, peaks=self._unexplained(job, mean), remarks=remarks
+        )
+
+    def _mean_of(self, job: RefineJob) -> tuple[MeanFit, ProfileModel]:
+        is_due = job.n_lines >= _MEAN_AGAIN * self._n_lines_of_mean or (job.is_last and job.n_lines > self._n_lines_of_mean)
+        if self._mean is None or self._model is None or job.ingredients.run != self._run or is_due:
+            variance = job.mean_variance / max(1, job.n_patterns)
+            mean = refine_mean(self._profile, grid=self._grid, pattern=job.mean_pattern, variance=variance)
+            self._mean, self._model = mean, mean.model(n_background=self._profile.refinement.n_background)
+            self._run, self._n_lines_of_mean, self._start = job.ingredients.run, job.n_lines, None
+            lattices = {
+                phase.crystal.name: [round(float(p), 5) for p in phase.crystal.lengths[: len(phase.crystal.axes)]]
+                for phase in mean.phases
+            }
+            logger.info("mean pattern refined", rwp=round(float(mean.refined.rwp[0]), 4), lattices=lattices)
+        return self._mean, self._model
+
+    def _patterns(
+        self, job: RefineJob, weights: Array, patterns_of: Callable[[LineKey], Patterns], is_wanted: Callable[[], bool]
+    ) -> VoxelPatterns:
+        row, column = np.nonzero(job.base == GOOD)
+        return patterns_of_voxels(
+            job.ingredients,
+            x_mm=job.axis_mm[column],
+            y_mm=job.axis_mm[row],
+            weights=weights,
+            patterns_of=patterns_of,
+            is_wanted=is_wanted,
+        )
+
+    def _refine(self, model: ProfileModel, voxels: VoxelPatterns, job: RefineJob) -> Refined:
+        is_refined = job.base == GOOD
+        start = None
+        if self._start is not None and self._start.shape[:2] == job.base.shape:
+            start = self._start[is_refined]
+        fit = self._kernel(
+            model,
+            voxels.patterns,
+            voxels.noise,
+            voxels.weights,
+            start,
+            differences=voxels.differences,
+            significance=self._profile.refinement.significance,
+        )
+        begin = np.array(np.broadcast_to(model.start(), (*job.base.shape, *model.start().shape)))
+        kept = (fit.is_moved & ~fit.is_at_limit & fit.is_solved[:, None])[..., None]
+        begin[is_refined] = np.where(kept, fit.parameters, model.start())
+        self._start = begin
+        return fit
+
+    def _unexplained(self, job: RefineJob, mean: MeanFit) -> list[Peak]:
+        middle = float(self._grid.q[self._grid.n_radial // 2])
+        two_theta = float(np.rad2deg(two_theta_from_q(np.array(middle), wavelength_angstrom=self._grid.wavelength_angstrom)))
+        width_deg = float(np.median([phase.width * phase.shape.fwhm_deg(two_theta) for phase in mean.phases]))
+        return unexplained_peaks(
+            self._grid.q,
+            job.mean_pattern,
+            mean.fit,
+            mean.background,
+            known_q=np.concatenate([phase.crystal.q() for phase in mean.phases]),
+            # dq / d(two theta) = (2 pi / lambda) cos(theta), whose cosine is 1 within 1 % up to 16 degrees.
+            width_q=2 * np.pi / self._grid.wavelength_angstrom * float(np.deg2rad(width_deg)),
+        )
+
+
+def _remarks(job: RefineJob, mean: MeanFit) -> list[str]:
+    """Say why voxels cannot be refined; nothing if they can."""
+    if job.n_angles < LEAST_ANGLES:
+        return [f"{ESTIMATOR}: lines at {job.n_angles} angle(s) do not tell voxels apart, it wants {LEAST_ANGLES}; trends only"]
+    if not (job.base == GOOD).any():
+        return [f"{ESTIMATOR}: no voxel holds enough of any phase to be refined; is the sample in the beam?"]
+    if not mean.refined.is_solved[0]:
+        return [f"{ESTIMATOR}: the mean pattern cannot be refined; do the phases of the profile fit it?"]
+    return []
