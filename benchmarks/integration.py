@@ -43,10 +43,14 @@ def rows(n_frames: int = 256) -> list[dict[str, Any]]:
     summing = make_integrator(
         profile.model_copy(update={"integration": profile.integration.model_copy(update={"trim": (0.0, 1.0)})})
     )
+    rejecting = make_integrator(
+        profile.model_copy(update={"integration": profile.integration.model_copy(update={"estimator": "rejected"})})
+    )
     peer = load_poni(profile.path(profile.geometry.poni))
     first, second = _draws(trimming)
     cases: list[tuple[str, Integrator, Callable[[Frame], Any], str]] = [
         ("mean integration, 1679 x 1475", summing, _mean_of(peer, profile, summing), "integrate1d_ng"),
+        ("mean without spots and zingers, 1679 x 1475", rejecting, _clip_of(peer, profile, rejecting), "sigma_clip_ng"),
         ("trimmed mean (5, 95), 1679 x 1475", trimming, _trim_of(peer, profile, trimming), "medfilt1d_ng"),
     ]
     return [
@@ -135,6 +139,11 @@ def _settings(profile: Profile, ours: Integrator) -> dict[str, Any]:
 def _mean_of(peer: AzimuthalIntegrator, profile: Profile, ours: Integrator) -> Callable[[Frame], Any]:
     settings = _settings(profile, ours)
     return lambda frame: peer.integrate1d_ng(frame, profile.integration.n_radial, **settings).intensity
+
+
+def _clip_of(peer: AzimuthalIntegrator, profile: Profile, ours: Integrator) -> Callable[[Frame], Any]:
+    settings = _settings(profile, ours) | {"error_model": "poisson", "thresh": 4.0, "max_iter": 5}
+    return lambda frame: peer.sigma_clip_ng(frame, profile.integration.n_radial, **settings).intensity
 
 
 def _trim_of(peer: AzimuthalIntegrator, profile: Profile, ours: Integrator) -> Callable[[Frame], Any]:

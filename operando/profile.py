@@ -90,8 +90,10 @@ class Integration(Section):
     """1/angstrom."""
     q_max: Positive
     n_radial: Annotated[int, Field(ge=10, le=20_000)]
-    estimator: Literal["mean", "trimmed"] = "mean"
-    """Which of the two is analysed; both are kept. The trimmed mean is biased below a few counts a pixel."""
+    estimator: Literal["mean", "trimmed", "rejected"] = "mean"
+    """Which is analysed: the mean of all pixels, the trimmed mean, which is biased below a few counts a pixel, or the mean
+    without what the others of a bin exclude, which is not. The mean is always kept, and of the two others the one that is
+    analysed, or else the trimmed one."""
     trim: tuple[Fraction, Fraction] = (0.05, 0.95)
 
     @model_validator(mode="after")

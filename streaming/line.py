@@ -34,7 +34,7 @@ class Line:
     mean: NDArray[np.float32]
     """Mean intensity, shape (n_points, n_radial), photons per pixel, corrected for solid angle and polarisation."""
     trimmed: NDArray[np.float32]
-    """Trimmed mean, as ``mean``."""
+    """The robust pattern, trimmed or with rejection as the integration was told, as ``mean``."""
     variance: NDArray[np.float32]
     """Poisson variance of ``mean``, same shape, (photons per pixel) squared."""
     ring_current_ma: float | None
@@ -51,5 +51,5 @@ class Line:
     """Why the attempt ended early, in words; empty for a line that counts. Kept for the record, never analysed."""
 
     def pattern_of(self, estimator: str) -> NDArray[np.float32]:
-        """Give the patterns of an estimator, ``mean`` or ``trimmed``, shape (n_points, n_radial)."""
-        return self.trimmed if estimator == "trimmed" else self.mean
+        """Give the patterns of an estimator, ``mean`` or a robust one, shape (n_points, n_radial)."""
+        return self.mean if estimator == "mean" else self.trimmed

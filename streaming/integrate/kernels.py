@@ -27,7 +27,7 @@ REDUCE = [
 
 
 @njit(**OPTIONS)
-def _correct(counts, correction, limit, intensity):  # type: ignore[no-untyped-def]
+def correct_bin(counts, correction, limit, intensity):  # type: ignore[no-untyped-def]
     """Divide the counts of one bin by the corrections; those at or above the limit become infinite.
 
     Give the sums of counts, corrections and counts times intensity, the largest count and the number of places left out. The
@@ -236,7 +236,7 @@ def reduce_bins(sorted_counts, correction, offsets, n_pixels, limit, cuts, resul
     for k in range(n_pixels.size):
         n, begin, end = n_pixels[k], offsets[k], offsets[k + 1]
         counts, weight, value = sorted_counts[begin:end], correction[begin:end], intensity[: end - begin]
-        signal, norm, square, largest_count, n_out = _correct(counts, weight, limit, value)
+        signal, norm, square, largest_count, n_out = correct_bin(counts, weight, limit, value)
         n_good = counts.size - np.int64(n_out)
         if n_good < n:
             for i in range(n):
