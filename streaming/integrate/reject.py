@@ -8,8 +8,8 @@ linear, the sum of n P(n) beyond t being mu P(N >= t). And a neighbouring bin ex
 bin holds a part of the reflection's top.
 
 On a real powder and the same with spots (13 keV, 2083 x 4150 pixels, 1000 bins), root mean square deviation from the mean of
-the powder: 9.2 % for the mean, 6.3 % for a trim of (5, 95), 6.2 % here; on the powder itself 0.44 % for the trim and 0.27 % here. With
-3 w these are 6.0 and 0.39 %, with 4 w 6.4 and 0.22 %.
+the powder: 9.2 % for the mean, 6.3 % for a trim of (5, 95), 6.2 % here; on the powder itself 0.44 % for the trim and 0.27 %
+here. With 3 w these are 6.0 and 0.39 %, with 4 w 6.4 and 0.22 %.
 """
 
 import math
