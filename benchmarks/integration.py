@@ -142,7 +142,7 @@ def _mean_of(peer: AzimuthalIntegrator, profile: Profile, ours: Integrator) -> C
 
 
 def _clip_of(peer: AzimuthalIntegrator, profile: Profile, ours: Integrator) -> Callable[[Frame], Any]:
-    settings = _settings(profile, ours) | {"error_model": "poisson", "thresh": 4.0, "max_iter": 5}
+    settings = _settings(profile, ours) | {"error_model": "poisson", "thres": 4.0, "max_iter": 5}
     return lambda frame: peer.sigma_clip_ng(frame, profile.integration.n_radial, **settings).intensity
 
 

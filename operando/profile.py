@@ -81,6 +81,22 @@ class Geometry(Section):
     """A mask file that fabio or NumPy reads, non-zero is masked; the detector's own gaps are always masked."""
     polarization: Annotated[float, Field(ge=-1, le=1)] = 0.95
     """Polarisation factor: 1 horizontal, -1 vertical, 0 none."""
+    rotation_axis_deg: Annotated[float, Field(ge=-180, le=180)] = 90.0
+    """Direction of the projected rotation axis on the detector, from where the column number grows to where the row number
+    grows; eta counts from it."""
+    sensor: str = ""
+    """Formula of the sensor, for instance ``CdTe``: with its thickness, counts are divided by the part of the photons that it
+    stops, which grows with obliquity; empty corrects nothing."""
+    sensor_m: Positive | None = None
+    """Thickness of the sensor."""
+    sensor_g_cm3: Positive | None = None
+    """Its density; None takes that of the tables."""
+
+    @model_validator(mode="after")
+    def _sensor_is_whole(self) -> "Geometry":
+        if bool(self.sensor) != (self.sensor_m is not None):
+            raise ValueError("sensor and sensor_m go together: give both or none")
+        return self
 
 
 class Integration(Section):
@@ -95,6 +111,12 @@ class Integration(Section):
     without what the others of a bin exclude, which is not. The mean is always kept, and of the two others the one that is
     analysed, or else the trimmed one."""
     trim: tuple[Fraction, Fraction] = (0.05, 0.95)
+    sectors: Annotated[int, Field(ge=0, le=36)] = 0
+    """Sectors of azimuth over half a turn whose patterns are kept, so that a window can be chosen after the scan; 0 keeps the
+    full ring alone."""
+    sector: tuple[Finite, Annotated[float, Field(gt=0, le=90)]] | None = None
+    """Window of eta that is analysed: its centre and half width, degrees from the projected rotation axis, with the opposite
+    of it; None is the full ring. Its edges must be edges of sectors."""
 
     @model_validator(mode="after")
     def _ranges_are_ascending(self) -> "Integration":
@@ -102,6 +124,8 @@ class Integration(Section):
             raise ValueError(f"q_min {self.q_min} must be below q_max {self.q_max}")
         if self.trim[0] >= self.trim[1]:
             raise ValueError(f"trim {self.trim} must be ascending")
+        if self.sectors * self.n_radial > 65_534:
+            raise ValueError(f"sectors x n_radial is {self.sectors * self.n_radial}, at most 65534 bins can be numbered")
         return self
 
 

@@ -23,6 +23,7 @@ from operando.profile import Profile
 from operando.scan import LineKey, TomogramGrid
 from streaming.channels import LiveChannels, PatternModel, make_live_channels
 from streaming.correct.points import check_grid, typical_variance
+from streaming.correct.sector import line_in_sector
 from streaming.line import Line
 from streaming.line_shelf import LineShelf
 from streaming.lithiation import lithium_in_graphite, weight_fractions
@@ -161,7 +162,7 @@ class RegionAnswerer:
         except OSError as gone:
             raise DataError(f"the patterns of {key.stem} cannot be read: {gone}") from gone
         check_grid(line, self._model.q)
-        return line
+        return line_in_sector(line, self._profile.integration.sector)
 
 
 class KnownTomograms:

@@ -47,6 +47,11 @@ class Line:
     """Beam before the sample at each point, shape (n_points,), any unit; None where nothing measured it."""
     transmitted: NDArray[np.float64] | None = None
     """Beam behind the sample at each point, as ``monitor``."""
+    cake: NDArray[np.float32] | None = None
+    """Patterns of the sectors of azimuth, shape (n_points, n_sectors, n_radial), photons per pixel, by the estimator that is
+    analysed; None where they were not kept."""
+    cake_norm: NDArray[np.float32] | None = None
+    """Sum of the corrections of each sector's pixels, shape (n_sectors, n_radial)."""
     aborted: str = ""
     """Why the attempt ended early, in words; empty for a line that counts. Kept for the record, never analysed."""
 

@@ -123,6 +123,7 @@ def _hdf5_from_line(line: Line) -> bytes:
         if line.ring_current_ma is not None:
             _put(entry, "ring_current", line.ring_current_ma, "mA")
         _write_patterns(entry, line)
+        _write_sectors(entry, line)
         if line.cell is not None:
             _write_cell(entry, line.cell)
     return buffer.getvalue()
@@ -151,6 +152,27 @@ def _write_patterns(entry: Any, line: Line) -> None:
             fletcher32=True,
         )
         dataset.attrs["units"] = unit
+
+
+def _write_sectors(entry: Any, line: Line) -> None:
+    """Write the patterns of sectors: the largest part of a file that has them."""
+    if line.cake is None or line.cake_norm is None:
+        return
+    group = entry.create_group("sectors")
+    group.attrs.update({"NX_class": "NXdata", "signal": "mean", "axes": ["position", "sector", "q"]})
+    group.attrs["title"] = "patterns of equal sectors of half a turn, from the projected rotation axis"
+    rows = max(1, min(line.cake.shape[0], _CHUNK_BYTES // max(1, line.cake[0].nbytes)))
+    cake = group.create_dataset(
+        "mean",
+        data=line.cake,
+        chunks=(rows, *line.cake.shape[1:]),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+        fletcher32=True,
+    )
+    cake.attrs["units"] = "photons/pixel"
+    group.create_dataset("norm", data=line.cake_norm, compression="gzip", compression_opts=1, shuffle=True)
 
 
 def _write_cell(entry: Any, cell: CellReading) -> None:
@@ -193,6 +215,8 @@ def _line_from_hdf5(file: Any) -> Line:
         geometry_sha256=_text(entry["geometry_sha256"]),
         monitor=_readings(patterns, "monitor"),
         transmitted=_readings(patterns, "transmitted"),
+        cake=entry["sectors/mean"][()].astype(np.float32) if "sectors" in entry else None,
+        cake_norm=entry["sectors/norm"][()].astype(np.float32) if "sectors" in entry else None,
         aborted=_text(entry["aborted"]),
     )
     _check_shapes(line)
@@ -204,6 +228,8 @@ def _check_shapes(line: Line) -> None:
     for name in ("mean", "trimmed", "variance"):
         if getattr(line, name).shape != shape:
             raise ValueError(f"{name} has shape {getattr(line, name).shape}, positions and q make it {shape}")
+    if line.cake is not None and line.cake_norm is not None and line.cake.shape != (shape[0], *line.cake_norm.shape):
+        raise ValueError(f"sectors have shape {line.cake.shape}, their norm {line.cake_norm.shape} for {shape[0]} points")
     for name in ("monitor", "transmitted"):
         readings = getattr(line, name)
         if readings is not None and readings.shape != shape[:1]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.account import FrameKey
+from streaming.integrate.sectors import Cake
 
 
 class Pattern(Protocol):
@@ -25,6 +26,11 @@ class Pattern(Protocol):
     @property
     def variance(self) -> NDArray[np.float32]:
         """Variance of the mean, (photons per pixel) squared."""
+        ...
+
+    @property
+    def cake(self) -> Cake | None:
+        """Patterns of the sectors of azimuth, where they are kept."""
         ...
 
     @property

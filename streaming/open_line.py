@@ -89,6 +89,7 @@ class OpenLine:
             is_received[point] = True
             mean[point], trimmed[point] = measured.pattern.mean, measured.pattern.trimmed
             variance[point] = measured.pattern.variance
+        cake, cake_norm = self._sectors()
         positions_mm, source = self._positions()
         return Line(
             key=self.key,
@@ -110,6 +111,8 @@ class OpenLine:
             geometry_sha256=next((measured.geometry_sha256 for measured in self._measured.values()), ""),
             monitor=self._of_each_point(flown.monitor) if flown else None,
             transmitted=self._of_each_point(flown.transmitted) if flown else None,
+            cake=cake,
+            cake_norm=cake_norm,
             aborted=self.aborted,
         )
 
@@ -117,6 +120,19 @@ class OpenLine:
     def has_wrong_positions(self) -> bool:
         """Whether positions were captured for another number of points than announced, so that nobody knows which is whose."""
         return self.flown is not None and len(self.flown.positions_mm) != self.announced.n_points
+
+    def _sectors(self) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Give the patterns of sectors of all points and their norm; None where frames were integrated without."""
+        cakes = {image_id: measured.pattern.cake for image_id, measured in self._measured.items()}
+        whole = {image_id: cake for image_id, cake in cakes.items() if cake is not None}
+        if not whole:
+            return None, None
+        norm = next(iter(whole.values())).norm
+        values = np.full((self.announced.n_points, *norm.shape), np.nan, dtype=np.float32)
+        for image_id, cake in whole.items():
+            if cake.norm.shape == norm.shape:
+                values[image_id - self.first_id] = cake.values
+        return values, norm
 
     def _of_each_point(self, values: list[float] | None) -> NDArray[np.float64] | None:
         """Give readings of the flight as an array; None where there are none, or not one for each point."""

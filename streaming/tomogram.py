@@ -22,6 +22,7 @@ from streaming.channels import LiveChannels, PatternModel, make_live_channels
 from streaming.correct.beam import Reference, reference_from_line
 from streaming.correct.found import NOTHING, Found, find_corrections
 from streaming.correct.points import LinePoints, MassProfile, check_grid, make_points, place, place_mass, typical_variance
+from streaming.correct.sector import line_in_sector
 from streaming.halves import scatter_of_halves
 from streaming.line import Line
 from streaming.line_sum import LineSum
@@ -164,6 +165,7 @@ class Tomogram:
             If it does not belong to this tomogram; nothing is changed then.
         """
         check_grid(line, self._model.q)
+        line = line_in_sector(line, self._profile.integration.sector)
         if not 0 <= line.key.line < self.grid.angles_deg.size:
             raise DataError(f"{line.key.stem}: the run has {self.grid.angles_deg.size} lines; it is not one of them")
         key = (line.key.line, line.key.attempt)
@@ -289,7 +291,7 @@ class Tomogram:
         self._reconstruction = self._new_reconstruction()
         for key in sorted(self._records):
             try:
-                again = newest if key == (newest.key.line, newest.key.attempt) else self._read_again(self._records[key].key)
+                again = newest if key == (newest.key.line, newest.key.attempt) else self._again(key)
             except (DataError, OSError) as wrong:
                 self._lost.append(Lost(key=self._records.pop(key).key, reason=str(wrong)))
                 self._sinogram.remove(line=key[0], attempt=key[1])
@@ -299,6 +301,10 @@ class Tomogram:
         self._correct()
         self._reconstruction.update({line: self._sinogram.projection(line) for line in self._sinogram.lines()})
         self._follow_centre()
+
+    def _again(self, key: tuple[int, int]) -> Line:
+        """Read a line again that was taken up before."""
+        return line_in_sector(self._read_again(self._records[key].key), self._profile.integration.sector)
 
     def _take_up(self, line: Line, live: LiveChannels) -> None:
         key = (line.key.line, line.key.attempt)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streaming.integrate.geometry import DetectorGeometry
 from streaming.integrate.kernels import BLOCK
+from streaming.integrate.sectors import sector_of_pixels
 
 UPPER_EDGE = 1.0 + float(np.finfo(np.float32).eps)
 """pyFAI widens the range by this factor, so that q_max itself falls inside; bins of 1e-7 other width would move pixels."""
@@ -34,11 +35,13 @@ class RadialBins:
     """The bin of each pixel of the frame, shape (frame size,); ``n_radial`` for those that belong to none."""
     norm: NDArray[np.float64]
     """Sum of the corrections of each bin's pixels, shape (n_radial,)."""
+    n_sectors: int = 1
+    """Sectors of azimuth that the bins are also divided by: so many times more, sector by sector, all with the same q."""
 
     @property
     def n_radial(self) -> int:
-        """Number of bins."""
-        return self.q.size
+        """Number of bins, those of all sectors together."""
+        return self.n_pixels.size
 
     @property
     def n_places(self) -> int:
@@ -56,8 +59,8 @@ class RadialBins:
         return int(np.diff(self.offsets).max())
 
 
-def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radial: int) -> RadialBins:
-    """Sort the pixels of a detector into equal bins of q.
+def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radial: int, n_sectors: int = 1) -> RadialBins:
+    """Sort the pixels of a detector into equal bins of q, and of azimuth if there are several sectors.
 
     As pyFAI does it: a pixel goes whole to the bin of its centre, and the bin number is rounded towards zero, so that the first
     bin also takes pixels up to one width below ``q_min``. Sharing this rule lets every bin be held against pyFAI.
@@ -70,16 +73,20 @@ def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radia
         Range, 1/angstrom.
     n_radial
         Number of bins.
+    n_sectors
+        Equal sectors of half a turn (:mod:`streaming.integrate.sectors`).
     """
+    n_bins = n_radial * n_sectors
     width = (q_max * UPPER_EDGE - q_min) / n_radial
     position = (geometry.q.ravel() - q_min) / width
     correction = geometry.correction.ravel()
     is_used = (position > -1.0) & (position < n_radial) & ~geometry.mask.ravel() & (correction > 0)
     pixel = np.flatnonzero(is_used)
-    bin_of_pixel = position[pixel].astype(np.int64)
+    sector = sector_of_pixels(geometry.eta_deg.ravel()[pixel].astype(np.float64), n_sectors)
+    bin_of_pixel = position[pixel].astype(np.int64) + n_radial * sector
     order = np.lexsort((-correction[pixel], bin_of_pixel))
     pixel, bin_of_pixel = pixel[order], bin_of_pixel[order]
-    n_pixels = np.bincount(bin_of_pixel, minlength=n_radial)
+    n_pixels = np.bincount(bin_of_pixel, minlength=n_bins)
     offsets = np.concatenate([[0], np.cumsum(-(-n_pixels // BLOCK) * BLOCK)]).astype(np.int64)
     rank = np.arange(pixel.size) - (np.cumsum(n_pixels) - n_pixels)[bin_of_pixel]
     place_of_pixel = offsets[bin_of_pixel] + rank
@@ -87,7 +94,7 @@ def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radia
     place[pixel] = place_of_pixel
     by_place = np.zeros(offsets[-1], dtype=np.float32)
     by_place[place_of_pixel] = correction[pixel]
-    every_bin = np.full(position.size, n_radial, dtype=np.uint16)
+    every_bin = np.full(position.size, n_bins, dtype=np.uint16)
     every_bin[pixel] = bin_of_pixel
     return RadialBins(
         q=q_min + (np.arange(n_radial, dtype=np.float64) + 0.5) * width,
@@ -96,5 +103,6 @@ def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radia
         correction=by_place,
         place=place,
         bin=every_bin,
-        norm=np.asarray(np.bincount(bin_of_pixel, correction[pixel], n_radial), dtype=np.float64),
+        norm=np.asarray(np.bincount(bin_of_pixel, correction[pixel], n_bins), dtype=np.float64),
+        n_sectors=n_sectors,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import fabio
 import numpy as np
 import pyFAI
+import xraydb
 from numpy.typing import NDArray
 from pyFAI.detectors import detector_factory
 
@@ -19,6 +20,20 @@ from operando.profile import Detector, Profile
 
 HC_KEV_ANGSTROM = 12.398419843320026
 """Planck constant times the speed of light, keV angstrom; exact in the SI of 2019."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensor:
+    """The layer of a detector that stops photons."""
+
+    thickness_mm: float
+    attenuation_per_mm: float
+
+    def efficiency(self, cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the part of the photons that are stopped, over that at normal incidence: 1 - exp(-mu t / cos(incidence))."""
+        depth = self.thickness_mm * self.attenuation_per_mm
+        stopped: NDArray[np.float32] = np.expm1(-depth / cosine) / np.expm1(-depth)
+        return stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,6 +47,8 @@ class DetectorGeometry:
     mask: NDArray[np.bool_]
     """True where a pixel never counts, same shape."""
     wavelength_angstrom: float
+    eta_deg: NDArray[np.float32]
+    """Azimuth around the beam from the projected rotation axis, same shape, degrees."""
     identity: str
     """The numbers that ``q`` and ``correction`` were computed from, as text."""
 
@@ -71,7 +88,13 @@ def read_geometry(profile: Profile) -> DetectorGeometry:
     """
     integrator = load_poni(profile.path(profile.geometry.poni))
     check_detector(integrator, profile.detector, source=profile.geometry.poni.name)
-    geometry = make_geometry(integrator, _gaps(profile.detector), polarization=profile.geometry.polarization)
+    geometry = make_geometry(
+        integrator,
+        _gaps(profile.detector),
+        polarization=profile.geometry.polarization,
+        rotation_axis_deg=profile.geometry.rotation_axis_deg,
+        sensor=_sensor(profile, wavelength_angstrom=float(integrator.wavelength) * 1e10),
+    )
     if profile.geometry.mask is None:
         return geometry
     path = profile.path(profile.geometry.mask)
@@ -81,7 +104,14 @@ def read_geometry(profile: Profile) -> DetectorGeometry:
     return geometry.with_mask(mask)
 
 
-def make_geometry(integrator: Any, gaps: NDArray[np.bool_], *, polarization: float) -> DetectorGeometry:
+def make_geometry(
+    integrator: Any,
+    gaps: NDArray[np.bool_],
+    *,
+    polarization: float,
+    rotation_axis_deg: float = 90.0,
+    sensor: Sensor | None = None,
+) -> DetectorGeometry:
     """Give the frozen geometry of a pyFAI geometry or integrator.
 
     Parameters
@@ -92,13 +122,23 @@ def make_geometry(integrator: Any, gaps: NDArray[np.bool_], *, polarization: flo
         Pixels that never count, shape (n_rows, n_columns).
     polarization
         Polarisation factor: 1 horizontal, -1 vertical, 0 none.
+    rotation_axis_deg
+        Direction of the projected rotation axis, from where the column number grows to where the row number grows.
+    sensor
+        What stops the photons; None counts all of them.
     """
     shape = gaps.shape
     q = np.asarray(integrator.array_from_unit(shape, "center", "q_nm^-1"), dtype=np.float64) / 10.0
     # The product of two float32 is what pyFAI divides by: the same numbers, so that results can be held against it.
     solid_angle = np.asarray(integrator.solidAngleArray(shape, absolute=False), dtype=np.float32)
     correction = np.asarray(integrator.polarization(shape, polarization), dtype=np.float32) * solid_angle
+    chi_deg = np.rad2deg(np.asarray(integrator.array_from_unit(shape, "center", "chi_rad"), dtype=np.float64))
+    if sensor is not None:
+        # Solid angle over pixel area falls with the third power of the cosine of incidence (pyFAI's flat detectors).
+        correction = (correction * sensor.efficiency(np.cbrt(solid_angle))).astype(np.float32)
     numbers = [float(value) for value in integrator.param] + [float(integrator.wavelength), float(integrator.pixel1)]
+    if sensor is not None:
+        numbers += [sensor.thickness_mm, sensor.attenuation_per_mm]
     orientation = int(getattr(integrator.detector, "orientation", 0) or 0)
     identity = " ".join(value.hex() for value in [*numbers, float(integrator.pixel2), float(polarization)]) + f" {orientation}"
     return DetectorGeometry(
@@ -106,6 +146,7 @@ def make_geometry(integrator: Any, gaps: NDArray[np.bool_], *, polarization: flo
         correction=_frozen(correction),
         mask=_frozen(gaps.astype(np.bool_)),
         wavelength_angstrom=float(integrator.wavelength) * 1e10,
+        eta_deg=_frozen(np.mod(chi_deg - rotation_axis_deg, 360.0).astype(np.float32)),
         identity=identity,
     )
 
@@ -172,6 +213,21 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     except Exception as wrong:  # fabio raises whatever its parsers trip over
         raise ProfileError(f"geometry.mask: {path.name} is not an image: {wrong}") from wrong
     return np.asarray(values != 0)
+
+
+def _sensor(profile: Profile, *, wavelength_angstrom: float) -> Sensor | None:
+    settings = profile.geometry
+    if not settings.sensor or settings.sensor_m is None:
+        return None
+    energy_ev = 1e3 * HC_KEV_ANGSTROM / wavelength_angstrom
+    try:
+        attenuation_per_cm = float(xraydb.material_mu(settings.sensor, energy_ev, density=settings.sensor_g_cm3))
+    except Exception as wrong:  # xraydb raises whatever its parser trips over
+        raise ProfileError(
+            f"geometry.sensor: nothing is known of {settings.sensor!r} at {energy_ev:.0f} eV ({wrong}): write a formula, and "
+            "its density in sensor_g_cm3"
+        ) from wrong
+    return Sensor(thickness_mm=1e3 * settings.sensor_m, attenuation_per_mm=0.1 * attenuation_per_cm)
 
 
 def _gaps(detector: Detector) -> NDArray[np.bool_]:

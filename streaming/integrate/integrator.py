@@ -1,6 +1,7 @@
 """From a frame to its pattern: holds the prepared bins and lends buffers to the kernels."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from streaming.integrate.geometry import DetectorGeometry, read_geometry
 from streaming.integrate.kernels import reduce_bins
 from streaming.integrate.passes import scatter, sum_bins
 from streaming.integrate.reject import reject_in_bins
+from streaming.integrate.sectors import Cake, ring_from_sectors, shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +45,8 @@ class Pattern:
     """Pixels left out of the robust pattern because they count far more than the others of their bin."""
     n_dead: int = 0
     """Pixels left out of it because they count nothing where the others count much."""
+    cake: Cake | None = None
+    """Patterns of the sectors by the estimator that is analysed, where they are kept."""
 
 
 class Integrator:
@@ -62,6 +66,11 @@ class Integrator:
         Counts above this are excluded and counted.
     rejects
         Whether the robust pattern is the mean without spots, zingers and dead pixels instead of the trimmed mean.
+    n_sectors
+        Sectors of half a turn whose patterns are kept; 0 keeps none. Trim and rejection then work inside each sector, where a
+        texture is no outlier.
+    cakes_mean
+        Whether the sectors' patterns are means of all pixels, or robust ones.
     """
 
     def __init__(
@@ -74,9 +83,13 @@ class Integrator:
         trim: tuple[float, float] = (0.05, 0.95),
         saturation_counts: int = 1_000_000,
         rejects: bool = False,
+        n_sectors: int = 0,
+        cakes_mean: bool = True,
     ) -> None:
         self.geometry = geometry
-        self.bins: RadialBins = make_bins(geometry, q_min=q_min, q_max=q_max, n_radial=n_radial)
+        self.bins: RadialBins = make_bins(geometry, q_min=q_min, q_max=q_max, n_radial=n_radial, n_sectors=max(1, n_sectors))
+        self._n_sectors, self._cakes_mean = n_sectors, cakes_mean
+        self._cake_norm = self.bins.norm.reshape(max(1, n_sectors), -1).astype(np.float32)
         self._trim = (float(trim[0]), float(trim[1]))
         self._saturation_counts = saturation_counts
         self._rejects = rejects
@@ -123,11 +136,9 @@ class Integrator:
         norm = bins.norm - lost[:-1]
         norm[norm < 1e-6 * bins.norm] = 0.0
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = np.where(norm > 0.0, signal[:-1] / norm, np.nan).astype(np.float32)
-            variance = np.where(norm > 0.0, np.maximum(signal[:-1], 1.0) / norm**2, np.nan).astype(np.float32)
-        return Pattern(
-            mean=mean, variance=variance, trimmed=mean.copy(), n_saturated=int(excluded[0]), n_masked=int(excluded[1])
-        )
+            mean = np.where(norm > 0.0, signal[:-1] / norm, np.nan)
+            variance = np.where(norm > 0.0, np.maximum(signal[:-1], 1.0) / norm**2, np.nan)
+        return self._pattern(np.stack([mean, variance, mean]), [*excluded, 0, 0])
 
     def _reduce(self, counts: NDArray[Any], limit: Any, room: "_Room") -> Pattern:
         bins = self.bins
@@ -140,6 +151,14 @@ class Integrator:
             reject_in_bins(sorted_counts, *layout, limit, results, excluded, room.intensity)
         else:
             reduce_bins(sorted_counts, *layout, limit, self._trim, results, excluded[:2], room.intensity)
+        return self._pattern(results, excluded)
+
+    def _pattern(self, results: NDArray[np.float64], excluded: Sequence[Any] | NDArray[np.int64]) -> Pattern:
+        cake = None
+        if self._n_sectors:
+            results = results.reshape(3, self._n_sectors, -1)
+            cake = Cake(values=shortened(results[0 if self._cakes_mean else 2]), norm=self._cake_norm)
+            results = ring_from_sectors(results)
         mean, variance, trimmed = results.astype(np.float32)
         n_saturated, n_masked, n_rejected, n_dead = (int(number) for number in excluded)
         return Pattern(
@@ -150,6 +169,7 @@ class Integrator:
             n_masked=n_masked,
             n_rejected=n_rejected,
             n_dead=n_dead,
+            cake=cake,
         )
 
     def _borrow(self, dtype: np.dtype[Any]) -> "_Room":
@@ -199,4 +219,6 @@ def make_integrator(profile: Profile, *, pixel_mask: NDArray[Any] | None = None)
         trim=settings.trim,
         saturation_counts=profile.detector.saturation_counts,
         rejects=settings.estimator == "rejected",
+        n_sectors=settings.sectors,
+        cakes_mean=settings.estimator == "mean",
     )

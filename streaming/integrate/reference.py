@@ -82,7 +82,7 @@ def _bound(counts: NDArray[np.float64], correction: NDArray[np.float64], is_good
 def _largest_counted(mean: float, variance: float, correction: NDArray[np.float64]) -> float:
     expected = mean * correction.max()
     t = 0 if expected > 40 else next(t for t in range(400) if poisson.sf(t - 1, expected) <= 1e-4)
-    return float(max(mean + 4 * np.sqrt(variance), (t + 0.5) / correction.min()))
+    return float(max(mean + 5 * np.sqrt(variance), (t + 0.5) / correction.min()))
 
 
 def _reduce_bin(

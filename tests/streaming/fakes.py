@@ -16,6 +16,7 @@ from streaming.collect import Collector
 from streaming.events import Event, Heard
 from streaming.expected import ExpectedDetector
 from streaming.intake import Intake, SeriesIntegrator
+from streaming.integrate.sectors import Cake
 from streaming.line import Line
 from streaming.line_file import read_line
 from streaming.measured import Measured
@@ -46,6 +47,7 @@ class FakePattern:
     trimmed: NDArray[np.float32]
     variance: NDArray[np.float32]
     n_saturated: int = 0
+    cake: Cake | None = None
 
 
 def pattern_of(value: float) -> FakePattern:

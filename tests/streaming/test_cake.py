@@ -18,6 +18,7 @@ MASKED = 2**32 - 1
 
 def geometry_of(q: np.ndarray, *, mask: np.ndarray | None = None) -> DetectorGeometry:
     return DetectorGeometry(
+        eta_deg=np.zeros(q.shape, np.float32),
         q=q,
         correction=np.ones(q.shape, np.float32),
         mask=np.zeros(q.shape, np.bool_) if mask is None else mask,
