@@ -71,6 +71,10 @@ class Announcer:
         """Say what the next run flies; between runs only."""
         self._profile, self._layout, self._metadata = profile, layout, metadata
 
+    def newest_tomogram(self) -> str:
+        """Give the newest run of the journal whose frames are for a tomogram; empty if there is none."""
+        return newest_tomogram(self._journal)
+
     def document(self, name: str, document: dict[str, Any]) -> None:
         """Write a document of the RunEngine, and what it means for the run; to be subscribed to the RunEngine."""
         self._journal.append(Document(name=name, document=_plain(document)))
@@ -159,7 +163,7 @@ class Announcer:
     def _start(self, run: str) -> None:
         profile, layout, flight = self._profile, self._layout, self._layout.flight
         self.run = run
-        self._n_announced = {}
+        self._n_announced = attempts_so_far(self._journal, str(self._metadata.get("continues", "")))
         started = RunStarted(
             run=run,
             time_s=self._clock(),
@@ -193,6 +197,32 @@ def give_notice(
     """Write a sentence for the person at the beamline."""
     journal.append(Notice(level=level, origin=ORIGIN, text=text[:4000], time_s=clock()))
     logger.info("notice", level=level, text=text)
+
+
+def attempts_so_far(journal: Store, run: str) -> dict[int, int]:
+    """Give how many attempts of each line were announced in a run and in those that it continued; the next go on counting."""
+    entries = journal.since(0, limit=journal.head) if run else []
+    continued = {
+        entry.message.run: str(entry.message.metadata.get("continues", ""))
+        for entry in entries
+        if isinstance(entry.message, RunStarted)
+    }
+    runs: set[str] = set()
+    while run and run not in runs:
+        runs.add(run)
+        run = continued.get(run, "")
+    counted: dict[int, int] = {}
+    for entry in entries:
+        if isinstance(entry.message, LineAnnounced) and entry.message.run in runs:
+            counted[entry.message.line] = max(counted.get(entry.message.line, 0), entry.message.attempt + 1)
+    return counted
+
+
+def newest_tomogram(journal: Store) -> str:
+    """Give the newest run whose frames are for a tomogram; empty if there is none."""
+    started = (entry.message for entry in journal.since(0, limit=journal.head))
+    runs = [one.run for one in started if isinstance(one, RunStarted) and one.metadata.get("purpose", "tomogram") == "tomogram"]
+    return runs[-1] if runs else ""
 
 
 def stop_torn_runs(journal: Store, *, clock: Callable[[], float] = time.time) -> int:

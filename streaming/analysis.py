@@ -8,53 +8,36 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from operando.bus import AnswerServer, FeedClient, FeedServer, MemoryStore, Store
 from operando.errors import DataError
-from operando.messages import (
-    CakePreview,
-    CellReading,
-    FrameGeometry,
-    FramePreview,
-    LineAborted,
-    LineFlown,
-    LineWritten,
-    Message,
-    Notice,
-    RunStarted,
-    RunStopped,
-    ScanState,
-    ServicesOffered,
-    StreamStatus,
-)
+from operando.messages import LineAborted, LineFlown, LineWritten, Message, RunStarted, RunStopped, ScanState
 from operando.profile import Profile
 from operando.scan import LineKey
 from streaming.answering import KnownTomograms, RegionAnswerer
-from streaming.archive import run_of_archive, write_scan
-from streaming.centre import CENTRES_AGREE, compare_centres
+from streaming.archivist import Archivist
 from streaming.channels import PatternModel, make_pattern_model
-from streaming.correct.found import words_on
+from streaming.forward import Forwarder
 from streaming.line_shelf import LineShelf
-from streaming.publish import publish_progress, publish_result
-from streaming.run_cell import RunCell
+from streaming.plain_run import PlainRun
+from streaming.publish import publish_plain, publish_progress, publish_result
+from streaming.record import LineRecord
+from streaming.remarks import new_faults, remark_on_centre
 from streaming.run_state import UNDER_WAY, RunState, State
-from streaming.tomogram import Result, Tomogram
+from streaming.tomogram import Tomogram
+from streaming.which_run import makes_maps, own_runs
 
 logger = structlog.get_logger(__name__)
 
 PUBLISH_INTERVAL_S = 1 / 3
 """Maps come at most this often: faster shows nothing that eyes see and takes time from the lines of a catch-up."""
-ARCHIVE_RETRY_S = 5.0
-"""How long to leave a disk alone that did not take the archive."""
 _POLL_S = 0.02
 _MANY_ENTRIES = 1000
 """Entries at once that are the middle of a long journal, not its end."""
-_KEYS = {StreamStatus: "status", FramePreview: "frame", FrameGeometry: "geometry", CakePreview: "cake"}
 
 
 def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threading.Event) -> None:
@@ -89,7 +72,7 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         FeedClient(addresses.journal) as journal,
         FeedClient(addresses.reduction) as reduction,
     ):
-        analysis.offer(questions.address)
+        analysis.forward.offer(questions=questions.address)
         logger.info("analysing", journal=addresses.journal, reduction=addresses.reduction)
         ready()
         while not stop.is_set():
@@ -135,31 +118,33 @@ class Analysis:
         wall_clock: Callable[[], float],
         provenance: Mapping[str, str] | None = None,
     ) -> None:
-        self._provenance = provenance
         self._profile, self._model, self._out, self._store = profile, model, out, store
         self._clock, self._wall_clock = clock, wall_clock
         self.tomograms = KnownTomograms(profile, out)
         """What can be asked about regions."""
+        self.forward = Forwarder(store, wall_clock=wall_clock)
+        """What passes by the analysis on its way to viewers."""
+        self._known: dict[str, RunStarted] = {}
         self._run: RunStarted | None = None
-        self._tomogram: Tomogram | None = None
+        self._tomogram: Tomogram | PlainRun | None = None
         self._shelf = LineShelf("", out / "lines")
         self._state = RunState(clock=clock)
         self._pending: dict[LineKey, None] = {}
         self._written: dict[LineKey, LineWritten] = {}
         self._aborted: set[LineKey] = set()
-        self._latest_cell: CellReading | None = None
-        self._cell = RunCell()
         self._revision = 0
         self._shown_state = ""
         self._told: set[str] = set()
         self._is_dirty = False
         self._published_at = float("-inf")
-        self._archive_retry_at: float | None = None
-        self._services = ServicesOffered(time_s=0.0)
-
-    def offer(self, questions: str) -> None:
-        """Say where questions are answered."""
-        self._say_services(questions=questions)
+        self._archivist = Archivist(
+            out,
+            profile=profile,
+            model=model,
+            complain=lambda text: self.forward.notice(text, level="error"),
+            clock=clock,
+            provenance=provenance,
+        )
 
     def hear(self, message: Message, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up a message of either feed; those that came before change nothing."""
@@ -175,26 +160,16 @@ class Analysis:
                 self._hear_of_run(message.run, message)
             case LineFlown() | RunStopped():
                 self._hear_of_run(message.run, message)
-            case CellReading():
-                # The order of the journal counts, not the reading's time: a clock that was set back must not stop the display.
-                if message != self._latest_cell:
-                    self._latest_cell = message
-                    self._cell.add(message)
-                    self._store.append(message)
             case ScanState():
                 self._state.hear(message)
-                self._store.append(message, key="scan_state")
-            case ServicesOffered():
-                self._say_services(commands=message.commands)
-            case Notice():
-                self._store.append(message)
-            case StreamStatus() | FramePreview() | FrameGeometry() | CakePreview():
-                self._store.append(message, key=_KEYS[type(message)], arrays=arrays)
+                self.forward.pass_on(message, arrays)
+            case _:
+                self.forward.pass_on(message, arrays)
 
     @property
     def is_behind(self) -> bool:
         """Whether lines of the current run are waiting."""
-        return self._run is not None and any(key.run == self._run.run for key in self._pending)
+        return self._next() is not None
 
     def work(self) -> None:
         """Take up one line that is waiting, and publish what is due."""
@@ -202,13 +177,11 @@ class Analysis:
             return
         if self._tomogram is None:
             self._open(self._run)
-        key = next((key for key in self._pending if key.run == self._run.run), None)
-        if key is not None:
+        if (key := self._next()) is not None:
             del self._pending[key]
             self._take_up(key)
         is_due = self._clock() - self._published_at >= PUBLISH_INTERVAL_S
-        is_owed = self._archive_retry_at is not None and self._clock() >= self._archive_retry_at
-        if (self._is_dirty and is_due) or is_owed or self._state_in_a_word != self._shown_state:
+        if (self._is_dirty and is_due) or self._archivist.is_owed or self._state_in_a_word != self._shown_state:
             self._publish()
 
     def finish(self) -> None:
@@ -218,15 +191,22 @@ class Analysis:
         if self._is_dirty:
             self._publish()
 
+    def _next(self) -> LineKey | None:
+        """Give a line that waits and belongs to the run that is on."""
+        if self._run is None:
+            return None
+        runs = self._shelf.runs if self._tomogram is not None else (self._run.run,)
+        return next((key for key in self._pending if key.run in runs), None)
+
     def _start(self, run: RunStarted) -> None:
         if run == self._run:
             return
         self._run, self._tomogram = run, None
         self._state = RunState(clock=self._clock)
-        self._cell.begin(run.time_s)
+        self._known[run.run] = run
         self._shown_state = ""
         self._told = set()
-        self._store.append(run, key=f"run/{run.run}")
+        self.forward.begin(run)
 
     def _hear_of_run(self, run: str, message: Message) -> None:
         if self._run is None or run != self._run.run:
@@ -236,20 +216,26 @@ class Analysis:
             try:
                 self._tomogram.abort(line=message.line, attempt=message.attempt)
             except (DataError, OSError) as wrong:
-                self._notice(f"line {message.line}, attempt {message.attempt} still weighs the maps: {wrong}")
+                self.forward.notice(f"line {message.line}, attempt {message.attempt} still weighs the maps: {wrong}")
             self._is_dirty = True
 
     def _open(self, run: RunStarted) -> None:
         """Begin a run, with the lines that are already there."""
-        self._keep_archive_of_other_run(run)
-        self._shelf = LineShelf(run.run, self._out / "lines")
-        self._tomogram = Tomogram(profile=self._profile, model=self._model, run=run, read_again=self._shelf)
+        (_, *continues), left_out = own_runs(run, self._known)
+        self._shelf = LineShelf(run.run, self._out / "lines", continues=continues)
+        if makes_maps(run):
+            self._archivist.set_aside(run)
+            self._tomogram = Tomogram(profile=self._profile, model=self._model, run=run, read_again=self._shelf)
+        else:
+            self._tomogram = PlainRun(run)
         for key in self._aborted:
-            if key.run == run.run:
+            if key.run in self._shelf.runs:
                 self._tomogram.abort(line=key.line, attempt=key.attempt)
         found = self._shelf.scan()
         self._pending = {**dict.fromkeys(found), **self._pending}
-        logger.info("run opened", run=run.run, lines=len(run.angles_deg), found=len(found))
+        if left_out:
+            self.forward.notice(left_out)
+        logger.info("run opened", run=run.run, lines=len(run.angles_deg), found=len(found), continues=continues)
 
     def _take_up(self, key: LineKey) -> None:
         written = self._written.get(key)
@@ -261,9 +247,9 @@ class Analysis:
             self._tomogram.add(self._shelf(key))
         except (DataError, OSError) as wrong:
             logger.warning("line refused", line=key.line, attempt=key.attempt, reason=str(wrong))
-            self._notice(f"line {key.line}, attempt {key.attempt} is not in the maps: {wrong}")
-        for lost in self._tomogram.take_lost():
-            self._notice(f"line {lost.key.line}, attempt {lost.key.attempt} is no longer in the maps: {lost.reason}")
+            self.forward.notice(f"line {key.line}, attempt {key.attempt} is not in the maps: {wrong}")
+        for lost in self._tomogram.take_lost() if isinstance(self._tomogram, Tomogram) else ():
+            self.forward.notice(f"line {lost.key.line}, attempt {lost.key.attempt} is no longer in the maps: {lost.reason}")
         self._state.take_up(line=key.line, attempt=key.attempt)
         self._is_dirty = True
 
@@ -280,91 +266,45 @@ class Analysis:
     def _publish(self) -> None:
         if self._run is None or self._tomogram is None:
             return
-        state, now_s = self._state_in_a_word, self._wall_clock()
-        result = self._tomogram.result()
-        if state not in UNDER_WAY and state != self._shown_state:
-            self._conclude(result)
-        archive = self._out / "scan.nxs"
-        if result is not None:
-            self._revision += 1
-            self._tell_of_faults(result)
-            self.tomograms.hand_over(result.ingredients)
-            publish_result(
-                self._store,
-                result,
-                run=self._run,
-                model=self._model,
-                revision=self._revision,
-                latest_cell=self._latest_cell,
-                time_s=now_s,
+        state = self._state_in_a_word
+        is_ending = state not in UNDER_WAY and state != self._shown_state
+        if is_ending and self._state.missing:
+            missing = self._state.missing[:20]
+            self.forward.notice(f"the run is over, but these lines (line, attempt) never came: {missing}")
+        if isinstance(self._tomogram, Tomogram):
+            records = self._publish_maps(self._run, self._tomogram, state=state, is_ending=is_ending)
+        else:
+            records = self._tomogram.records
+            publish_plain(
+                self._store, self._tomogram, run=self._run, model=self._model, is_ending=is_ending, time_s=self._wall_clock()
             )
-            self._write_archive(archive, result, state=state)
+        archive = str(self._archivist.path) if isinstance(self._tomogram, Tomogram) else ""
         attempts = self._tomogram.n_attempts
         publish_progress(
-            self._store, result, run=self._run, state=state, attempts=attempts, archive=str(archive), time_s=self._wall_clock()
+            self._store, records, run=self._run, state=state, attempts=attempts, archive=archive, time_s=self._wall_clock()
         )
         self._shown_state, self._is_dirty, self._published_at = state, False, self._clock()
 
-    def _write_archive(self, path: Path, result: Result, *, state: str) -> None:
-        """Write ``scan.nxs``; a disk that does not take it costs the archive and not the live maps."""
-        if self._run is None:
-            return
-        files = [self._shelf.path(record.key) for record in result.records]
-        try:
-            write_scan(
-                path,
-                result,
-                run=self._run,
-                profile=self._profile,
-                model=self._model,
-                line_files=files,
-                state=state,
-                readings=self._cell.readings,
-                provenance=self._provenance,
-            )
-        except OSError as refused:
-            if self._archive_retry_at is None:
-                self._notice(
-                    f"cannot write {path}: {refused}. It is tried again; the line files are not touched", level="error"
-                )
-            self._archive_retry_at = self._clock() + ARCHIVE_RETRY_S
-        else:
-            self._archive_retry_at = None
-
-    def _conclude(self, result: Result | None) -> None:
-        """Say once, at the end of a run, what a person should know of it."""
-        if self._state.missing:
-            self._notice(f"the run is over, but these lines (line, attempt) never came: {self._state.missing[:20]}")
-        if result is None or self._run is None:
-            return
-        estimates = compare_centres(result.mass_sinogram, np.array(self._run.angles_deg))
-        if len(estimates) > 1:
-            first_mm, step_mm = self._run.first_position_mm, self._run.step_mm
-            words = ", ".join(f"{name} {first_mm + step_mm * centre.index:.4f}" for name, centre in estimates.items())
-            is_split = np.ptp([centre.index for centre in estimates.values()]) > CENTRES_AGREE
-            text = f"rotation centre (mm): {words}" + ("; they disagree: is the sample drifting?" if is_split else "")
-            self._notice(text, level="warning" if is_split else "info")
-
-    def _tell_of_faults(self, result: Result) -> None:
-        """Say of each fault of the scan once in a run that it was found."""
-        if self._run is None:
-            return
-        words = words_on(result.found, step_mm=self._run.step_mm, speed_mm_s=self._run.speed_mm_s)
-        for fault, text in words.items():
-            if fault not in self._told:
-                self._told.add(fault)
-                self._notice(text)
-
-    def _keep_archive_of_other_run(self, run: RunStarted) -> None:
-        """Set the archive of an earlier run aside under its run's name; its line files stay where they are."""
-        archive = self._out / "scan.nxs"
-        other = run_of_archive(archive)
-        if other is not None and other != run.run:
-            archive.replace(archive.with_name(f"scan-{LineShelf(other, self._out / 'lines').folder.name}.nxs"))
-
-    def _say_services(self, **addresses: str) -> None:
-        self._services = self._services.model_copy(update={**addresses, "time_s": self._wall_clock()})
-        self._store.append(self._services, key="services")
-
-    def _notice(self, text: str, *, level: Literal["info", "warning", "error"] = "warning") -> None:
-        self._store.append(Notice(level=level, origin="analyse", text=text[:4000], time_s=self._wall_clock()))
+    def _publish_maps(self, run: RunStarted, tomogram: Tomogram, *, state: State, is_ending: bool) -> list[LineRecord]:
+        """Publish and archive what is known of a tomogram, and give the records of the lines in it."""
+        result = tomogram.result()
+        if result is None:
+            return []
+        if is_ending and (remark := remark_on_centre(run, result)):
+            text, level = remark
+            self.forward.notice(text, level=level)
+        for text in new_faults(run, result, self._told):
+            self.forward.notice(text)
+        self._revision += 1
+        self.tomograms.hand_over(result.ingredients)
+        publish_result(
+            self._store,
+            result,
+            run=run,
+            model=self._model,
+            revision=self._revision,
+            latest_cell=self.forward.latest_cell,
+            time_s=self._wall_clock(),
+        )
+        self._archivist.write(result, run=run, shelf=self._shelf, state=state, readings=self.forward.cell.readings)
+        return result.records

@@ -4,6 +4,7 @@ Runs beside the analysis in a thread of its own and shares nothing with it but i
 which are only read. The same answers come from an archive with its line files beside it.
 """
 
+import itertools
 import json
 import threading
 import time
@@ -228,9 +229,12 @@ def ingredients_from_archive(path: Path, profile: Profile) -> Ingredients:
 
 def _ingredients(entry: Any, profile: Profile) -> Ingredients:
     run = RunStarted.model_validate(json.loads(entry["announced"][()]))
+    numbers = zip(entry["lines/line"][()], entry["lines/attempt"][()], strict=True)
+    # Lines of a run that this one continues carry that one's name; older archives know no such thing.
+    runs = entry["lines/run"].asstr()[()] if "lines/run" in entry else itertools.repeat(run.run)
     keys = [
-        LineKey(run=run.run, line=int(line), attempt=int(attempt))
-        for line, attempt in zip(entry["lines/line"][()], entry["lines/attempt"][()], strict=True)
+        LineKey(run=str(of_run), line=int(line), attempt=int(attempt))
+        for of_run, (line, attempt) in zip(runs, numbers, strict=False)
     ]
     measured = dict(zip(entry["sinogram/line"][()].tolist(), entry["sinogram/is_measured"][()].mean(axis=1), strict=True))
     angles = dict(zip(entry["lines/line"][()].tolist(), entry["lines/angle"][()].tolist(), strict=True))

@@ -192,6 +192,7 @@ def _write_lines(entry: Any, result: Result) -> None:
     records = result.records
     group = _group(entry, "lines", "NXcollection")
     columns: dict[str, tuple[list[Any], str]] = {
+        "run": ([r.key.run for r in records], ""),
         "line": ([r.key.line for r in records], ""),
         "attempt": ([r.key.attempt for r in records], ""),
         "series": ([r.series for r in records], ""),
@@ -205,7 +206,7 @@ def _write_lines(entry: Any, result: Result) -> None:
         "positions_source": ([r.positions_source for r in records], ""),
     }
     for name, (values, unit) in columns.items():
-        _put(group, name, values if name == "positions_source" else np.array(values), unit)
+        _put(group, name, values if name in ("run", "positions_source") else np.array(values), unit)
     missing = group.create_dataset("missing_ids", (len(records),), dtype=h5py.vlen_dtype(np.int64))
     air = group.create_dataset("air_points", (len(records),), dtype=h5py.vlen_dtype(np.int64))
     lines = {line.key: line for line in result.ingredients.lines}

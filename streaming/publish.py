@@ -1,12 +1,16 @@
 """Publishing: receives results, gives the messages of the results feed, keyed so that a late viewer finds the newest only."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from operando.bus import Store
-from operando.messages import CellReading, MapPublished, PatternPublished, RunStarted, ScanProgress, SinogramPublished
+from operando.messages import CellReading, MapPublished, Notice, PatternPublished, RunStarted, ScanProgress, SinogramPublished
 from streaming.channels import PatternModel
 from streaming.maps import EMPTY_REASONS, ESTIMATOR, REASONS
+from streaming.plain_run import PlainRun
+from streaming.record import LineRecord
 from streaming.tomogram import Result
 
 
@@ -56,10 +60,9 @@ def publish_result(
 
 
 def publish_progress(
-    store: Store, result: Result | None, *, run: RunStarted, state: str, attempts: int, archive: str, time_s: float
+    store: Store, records: Sequence[LineRecord], *, run: RunStarted, state: str, attempts: int, archive: str, time_s: float
 ) -> None:
-    """Publish how far the scan is."""
-    records = result.records if result else []
+    """Publish how far the scan is, by the records of the attempts that count."""
     n_missing = sum(len(record.missing_ids) for record in records)
     message = ScanProgress.model_validate(
         {
@@ -71,7 +74,7 @@ def publish_progress(
             "frames_expected": len(run.angles_deg) * run.n_points,
             "frames_received": sum(record.n_points for record in records) - n_missing,
             "frames_missing": n_missing,
-            "seconds_left": _seconds_left(result, run, state),
+            "seconds_left": _seconds_left(records, run, state),
             "archive": archive,
             "time_s": time_s,
         }
@@ -79,15 +82,15 @@ def publish_progress(
     store.append(message, key="progress")
 
 
-def _seconds_left(result: Result | None, run: RunStarted, state: str) -> float | None:
+def _seconds_left(records: Sequence[LineRecord], run: RunStarted, state: str) -> float | None:
     """Estimate from the pace so far, which holds what the plan cannot foresee; from the plan before the first line."""
     if state != "scanning":
         return 0.0 if state in ("finished", "aborted", "failed") else None
-    if result is None:
+    # Lines of a run that this one continues were flown before it began.
+    ends_s = [record.end_s for record in records if record.key.run == run.run]
+    if not ends_s:
         return run.estimated_duration_s or None
-    n_done, n_lines = len(result.records), len(run.angles_deg)
-    elapsed_s = max(record.end_s for record in result.records) - run.time_s
-    return max(0.0, elapsed_s / n_done * (n_lines - n_done))
+    return max(0.0, (max(ends_s) - run.time_s) / len(ends_s) * (len(run.angles_deg) - len(records)))
 
 
 def _publish_sinogram(store: Store, result: Result, *, run: RunStarted, time_s: float) -> None:
@@ -124,3 +127,26 @@ def _publish_pattern(store: Store, result: Result, *, run: RunStarted, model: Pa
     arrays = {"q": model.q, "intensity": result.mean_pattern, "fit": result.mean_fit}
     key = f"pattern/{run.run}/mean"
     store.append(message, key=key, arrays={name: values.astype(np.float32) for name, values in arrays.items()})
+
+
+def publish_plain(
+    store: Store, plain: PlainRun, *, run: RunStarted, model: PatternModel, is_ending: bool, time_s: float
+) -> None:
+    """Publish the mean pattern of a run that makes no map, and say at its end what it came to."""
+    pattern = plain.mean_pattern
+    if pattern is not None:
+        message = PatternPublished(
+            run=run.run,
+            name="mean",
+            label=f"mean pattern, {plain.purpose}",
+            unit="photons/pixel",
+            reflections=model.reflections,
+            time_s=time_s,
+        )
+        arrays = {"q": model.q.astype(np.float32), "intensity": pattern.astype(np.float32)}
+        store.append(message, key=f"pattern/{run.run}/mean", arrays=arrays)
+    if is_ending:
+        n_frames = sum(record.n_points - len(record.missing_ids) for record in plain.records)
+        mean = "" if pattern is None else f", {float(np.mean(pattern)):.3g} photons a pixel on average"
+        text = f"{plain.purpose}: {n_frames} frames{mean}; no map is made of them, the maps before stay as they are"
+        store.append(Notice(level="info", origin="analyse", text=text, time_s=time_s))

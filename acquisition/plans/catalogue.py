@@ -59,7 +59,7 @@ def xrdct(
     start_line
         Begin at this line (0 is the first), to end a tomogram that was broken off.
     continues
-        Id of the run that was broken off, for the metadata.
+        Id of the run that was broken off, or ``last``: its lines and these make one map.
     """
     changed = _scan(
         profile,

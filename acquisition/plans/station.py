@@ -29,6 +29,9 @@ Plan = Generator[Msg, Any, Any]
 MOVE_S = 300.0
 """Deadline for a move of the hexapod between runs. Its axes have their own, shorter ones; this is for one that is silent."""
 
+LAST = "last"
+"""Stands for the newest tomogram of the journal, where a run says which one it continues."""
+
 LOOK_S = 1.0
 """How often a wait looks at the clock: it ends this much late at most, and can be paused and aborted in between."""
 
@@ -123,6 +126,8 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         "purpose": run.purpose,
         "programme": {**metadata["programme"], "number": number},
     }
+    if of_run.get("continues") == LAST:
+        of_run["continues"] = station.announcer.newest_tomogram()
     history = station.history if run.channel == "" else CellHistory()
     if station.select_cell is not None:
         history = station.select_cell(run.channel)

@@ -96,3 +96,26 @@ def test_a_simulated_sample_and_a_replayed_cell_are_called_so(announcer: Announc
     assert isinstance(started, RunStarted)
     assert started.sample == "simulated jelly-roll"
     assert started.cell.endswith("(replayed 60 times fast)")
+
+
+def test_a_run_that_continues_others_counts_their_attempts_on(announcer: Announcer, journal: Journal) -> None:
+    profile = read_profile("demo")
+    layout = layout_of(profile)
+    for run, continues, lines in (("a", "", (0, 1, 1)), ("b", "a", (1,)), ("c", "b", (0, 1, 2)), ("d", "", (1,))):
+        announcer.lay_out(profile=profile, layout=layout, metadata={"continues": continues} if continues else {})
+        announcer.document("start", {"uid": run})
+        for line in lines:
+            announcer.announce_line(layout.lines[line], series=1, first_image_id=0)
+        announcer.document("stop", {"uid": "x", "run_start": run, "exit_status": "abort"})
+    kept = [(one.run, one.line, one.attempt) for one in messages(journal, LineAnnounced)]  # type: ignore[attr-defined]
+    assert kept == [("a", 0, 0), ("a", 1, 0), ("a", 1, 1), ("b", 1, 2), ("c", 0, 1), ("c", 1, 3), ("c", 2, 0), ("d", 1, 0)]
+
+
+def test_the_newest_tomogram_is_not_that_of_dark_frames(announcer: Announcer) -> None:
+    layout = layout_of(read_profile("demo"))
+    assert announcer.newest_tomogram() == ""
+    for run, purpose in (("a", "tomogram"), ("b", "tomogram"), ("c", "dark")):
+        announcer.lay_out(profile=read_profile("demo"), layout=layout, metadata={"purpose": purpose})
+        announcer.document("start", {"uid": run})
+        announcer.document("stop", {"uid": "x", "run_start": run, "exit_status": "abort"})
+    assert announcer.newest_tomogram() == "b"

@@ -37,7 +37,8 @@ from operando.messages import (
     StreamStatus,
 )
 from operando.profile import Profile
-from streaming.analysis import ARCHIVE_RETRY_S, PUBLISH_INTERVAL_S, Analysis, serve
+from streaming.analysis import PUBLISH_INTERVAL_S, Analysis, serve
+from streaming.archivist import ARCHIVE_RETRY_S
 from streaming.line import Line
 from streaming.line_file import write_line
 from streaming.run_state import PATIENCE_S
@@ -499,7 +500,7 @@ def test_a_run_that_is_held_is_shown_so_until_it_goes_on(
 def test_where_questions_are_answered_and_commands_are_taken_stands_in_one_message(phantom: Phantom, tmp_path: Path) -> None:
     process = Process(phantom, tmp_path)
     process.hear(ServicesOffered(commands="tcp://127.0.0.1:6", time_s=1.0))
-    process.analysis.offer("tcp://127.0.0.1:5")
+    process.analysis.forward.offer(questions="tcp://127.0.0.1:5")
     services = process.published(ServicesOffered)[-1].message
     assert isinstance(services, ServicesOffered)
     assert (services.questions, services.commands) == ("tcp://127.0.0.1:5", "tcp://127.0.0.1:6")
