@@ -18,7 +18,7 @@ from operando.correction import Correction
 from operando.errors import MissingInputError, ProfileError
 from operando.refinement import Refinable, Refinement
 from operando.section import STRICT, Finite, Fraction, Positive, TcpAddress
-from operando.surroundings import Dose, Watched
+from operando.surroundings import Dose, SignPin, Watched
 
 
 class Section(BaseModel):
@@ -460,6 +460,7 @@ class Profile(Section):
     cell: Cell
     cell_limits: CellLimits = CellLimits()
     dose: Dose | None = None
+    sign_pin: SignPin | None = None
     addresses: Addresses = Addresses()
     listen: Listen | None = None
     twin: Twin | None = None

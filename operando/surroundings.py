@@ -29,6 +29,25 @@ class Watched(BaseModel):
         return self
 
 
+class SignPin(BaseModel):
+    """A pin off the rotation axis, by which the sign test tells which way everything counts."""
+
+    model_config = STRICT
+
+    phase: str
+    """Name of the phase that the pin is of."""
+    x_mm: Finite
+    """About where it stands at rotation 0, towards positive readbacks of the fast axis; only the quadrant counts."""
+    y_mm: Finite
+    """As ``x_mm``, downstream positive."""
+
+    @model_validator(mode="after")
+    def _pin_is_off_both_axes(self) -> "SignPin":
+        if self.x_mm == 0 or self.y_mm == 0:
+            raise ValueError("the pin must stand off the axis both across the beam (x_mm) and along it (y_mm)")
+        return self
+
+
 class Dose(BaseModel):
     """What the beam is, for the estimate of the dose before a scan; measured or from the beamline's own tables."""
 

@@ -6,7 +6,7 @@ again from the journal and the line files, so it may die at any moment and comes
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from operando.scan import LineKey
 from streaming.answering import KnownTomograms, RegionAnswerer
 from streaming.archivist import Archivist
 from streaming.channels import PatternModel, make_pattern_model
+from streaming.findings import findings
 from streaming.forward import Forwarder
 from streaming.line_shelf import LineShelf
 from streaming.plain_run import PlainRun
@@ -275,6 +276,8 @@ class Analysis:
             records = self._publish_maps(self._run, self._tomogram, state=state, is_ending=is_ending)
         else:
             records = self._tomogram.records
+            if is_ending:
+                self._say_findings(self._run, records)
             publish_plain(
                 self._store, self._tomogram, run=self._run, model=self._model, is_ending=is_ending, time_s=self._wall_clock()
             )
@@ -284,6 +287,15 @@ class Analysis:
             self._store, records, run=self._run, state=state, attempts=attempts, archive=archive, time_s=self._wall_clock()
         )
         self._shown_state, self._is_dirty, self._published_at = state, False, self._clock()
+
+    def _say_findings(self, run: RunStarted, records: Sequence[LineRecord]) -> None:
+        """Say what a run that sets the beamline up has found."""
+        try:
+            found = findings(self._profile, run, [self._shelf(record.key) for record in records])
+        except (DataError, OSError) as wrong:
+            found = [("error", f"the lines of {run.plan} cannot be read again: {wrong}")]
+        for level, text in found:
+            self.forward.notice(text, level=level)
 
     def _publish_maps(self, run: RunStarted, tomogram: Tomogram, *, state: State, is_ending: bool) -> list[LineRecord]:
         """Publish and archive what is known of a tomogram, and give the records of the lines in it."""

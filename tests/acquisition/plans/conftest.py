@@ -24,6 +24,7 @@ from acquisition.plans.xrdct import xrdct
 from operando.bus.store import MemoryStore
 from operando.messages import CellReading, Document, Message
 from operando.profile import Profile, read_profile
+from operando.surroundings import SignPin
 
 HASTE = 300.0
 
@@ -425,7 +426,8 @@ def small_profile() -> Profile:
     profile = read_profile("demo")
     scan = {"n_lines": 3, "n_points": 5, "step_mm": TEST_STEP_MM, "exposure_s": 0.001, "order": "sequential"}
     control = profile.control.model_copy(update={"channels": {"1": "X:1", "2": "X:2"}})
-    return profile.model_copy(update={"scan": profile.scan.model_copy(update=scan), "control": control})
+    pin = SignPin(phase="al", x_mm=1.5, y_mm=0.5)
+    return profile.model_copy(update={"scan": profile.scan.model_copy(update=scan), "control": control, "sign_pin": pin})
 
 
 @pytest.fixture

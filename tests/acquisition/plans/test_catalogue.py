@@ -28,6 +28,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "multi_cell": {
         "cells": [{"name": "a", "pose": {"x": 1.0}, "channel": "1"}, {"name": "b", "pose": {"x": 2.0}, "channel": "2"}]
     },
+    "align": {"step_mm": 0.01, "width_mm": 0.02, "n_angles": 5},
+    "sign_test": {"n_angles": 5},
     "calibrate": {"n_frames": 3},
     "dark": {"n_frames": 3},
     "air_and_transmission": {"air_mm": 5.0, "n_frames": 3},
@@ -255,3 +257,31 @@ def test_move_out_of_reach_is_refused_before_any_run(fly: Callable[..., Any]) ->
     with pytest.raises(ProfileError, match="cannot be flown"):
         fly("slice_stack", heights_mm=[0.0, 9.0], prepare=lambda one: seen.append(one))
     assert seen[0].seen == []
+
+
+def test_alignment_flies_wide_lines_around_the_whole_turn_or_half_of_it(small_profile: Any) -> None:
+    whole = make_programme("align", small_profile, {"width_mm": 4.0}).runs[0]
+    assert whole.layout.grid.angles_deg.tolist() == [0, 45, 90, 135, 180, 225, 270, 315]
+    assert whole.layout.grid.positions_mm[[0, -1]] == pytest.approx([-2.0, 2.0], abs=0.05)
+    wrapped = small_profile.model_copy(update={"control": small_profile.control.model_copy(update={"cable_wrap_deg": 200.0})})
+    half = make_programme("align", wrapped, {}).runs[0]
+    assert half.layout.grid.angles_deg.max() == 157.5
+
+
+def test_sign_test_without_a_pin_in_the_profile_is_refused(small_profile: Any) -> None:
+    with pytest.raises(ProfileError, match="needs the section sign_pin"):
+        make_programme("sign_test", small_profile.model_copy(update={"sign_pin": None}), {})
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_wait_of_every_plan_has_a_deadline(engine: RunEngine, small_beamline: Callable[[], Any], name: str) -> None:
+    beamline, timeouts = small_beamline(), []
+    beamline.devices.trigger.goes_on_by_time = name in POINTS
+    hook = engine.msg_hook
+    engine.msg_hook = lambda message: timeouts.append(message.kwargs["timeout"]) if message.command == "wait" else None
+    try:
+        engine(plans_of(beamline.station, beamline.profile)[name](**ARGUMENTS[name]), beamline.announcer.document)
+    finally:
+        engine.msg_hook = hook
+    assert len(timeouts) > 8
+    assert all(timeout is not None and 0 < timeout < 3600 for timeout in timeouts)

@@ -28,6 +28,8 @@ SHORT: dict[str, dict[str, Any]] = {
     "single_line": {"n_repeats": 1},
     "point_against_time": {"n_frames": 2},
     "multi_cell": {"cells": [{"name": "a", "pose": {"x": 0.5}}]},
+    "align": {"step_mm": 0.01, "width_mm": 0.01, "n_angles": 5},
+    "sign_test": {"n_angles": 5},
     "calibrate": {"n_frames": 2},
     "dark": {"n_frames": 2},
     "air_and_transmission": {"air_mm": 1.0, "n_frames": 2},
