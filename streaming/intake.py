@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from operando.errors import WireError
 from streaming.account import FrameKey, SeriesKey
 from streaming.arrival import Arrival, Received, Told
-from streaming.bslz4 import array_from_channel
+from streaming.bslz4 import array_from_channel, counts_from_channel
 from streaming.detector_message import Channel, DetectorMessage, Image, SeriesEnd, SeriesStart
 from streaming.events import Ended, Event, Previewed, Rejected, RejectedError, Started, Unstarted
 from streaming.expected import ExpectedDetector
@@ -222,10 +222,6 @@ def _decoded(channel: Channel) -> NDArray[Any]:
     if channel.dtype.kind != "u" or channel.dtype.itemsize > 4:
         raise RejectedError("image of another type", f"{channel.dtype}, expected unsigned of 8, 16 or 32 bits")
     try:
-        frame = array_from_channel(channel)
+        return counts_from_channel(channel)
     except WireError as wrong:
         raise RejectedError("undecodable image", str(wrong)) from wrong
-    if frame.dtype != np.uint8:
-        return frame
-    # Eight bits become sixteen, and their masked value that of sixteen.
-    return np.where(frame == 255, np.uint16(65535), frame.astype(np.uint16))

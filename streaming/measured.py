@@ -48,7 +48,7 @@ class FrameIntegrator(Protocol):
         ...
 
     def integrate(self, frame: NDArray[Any]) -> Pattern:
-        """Reduce one image of the detector's shape, uint16 or uint32; the largest value of the type is a masked pixel."""
+        """Reduce one image of the detector's shape, uint8, uint16 or uint32; the largest value of the type is masked."""
         ...
 
 

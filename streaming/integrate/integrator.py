@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from operando.profile import Profile
 from streaming.integrate.bins import RadialBins, make_bins
+from streaming.integrate.counting import reduce_bins
 from streaming.integrate.geometry import DetectorGeometry, read_geometry
-from streaming.integrate.kernels import reduce_bins
-from streaming.integrate.passes import scatter, sum_bins
+from streaming.integrate.passes import scatter, scatter_narrowly, sum_bins
 from streaming.integrate.reject import reject_in_bins
 from streaming.integrate.sectors import Cake, ring_from_sectors, shortened
+
+_NARROW = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,13 +102,13 @@ class Integrator:
         """Centres of the bins, shape (n_radial,), 1/angstrom."""
         return self.bins.q
 
-    def integrate(self, frame: NDArray[np.uint16] | NDArray[np.uint32]) -> Pattern:
+    def integrate(self, frame: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]) -> Pattern:
         """Reduce one frame.
 
         Parameters
         ----------
         frame
-            Counts, shape (n_rows, n_columns), uint16 or uint32; the largest value of the type is a masked pixel.
+            Counts, shape (n_rows, n_columns), unsigned of 8, 16 or 32 bits; the largest value of the type is a masked pixel.
 
         Raises
         ------
@@ -115,17 +117,22 @@ class Integrator:
         """
         if frame.shape != self.geometry.shape:
             raise ValueError(f"frame has shape {frame.shape}, the geometry {self.geometry.shape}: check binning")
-        if frame.dtype not in (np.uint16, np.uint32):
-            raise ValueError(f"frame has dtype {frame.dtype}, wanted uint16 or uint32: check the detector's bit depth")
+        if frame.dtype not in (np.uint8, np.uint16, np.uint32):
+            raise ValueError(
+                f"frame has dtype {frame.dtype}, wanted unsigned of 8, 16 or 32 bits: check the detector's bit depth"
+            )
         counts = np.ascontiguousarray(frame).reshape(-1)
-        limit = frame.dtype.type(min(self._saturation_counts + 1, np.iinfo(frame.dtype).max))
         if self._trim == (0.0, 1.0) and not self._rejects:
-            return self._sum(counts, limit)
+            return self._sum(counts, self._limit(counts.dtype))
         room = self._borrow(frame.dtype)
         try:
-            return self._reduce(counts, limit, room)
+            return self._reduce(counts, room)
         finally:
             self._idle.append(room)
+
+    def _limit(self, dtype: np.dtype[Any]) -> Any:
+        """Give the least count that is excluded: the largest value of a type is a masked pixel."""
+        return dtype.type(min(self._saturation_counts + 1, np.iinfo(dtype).max))
 
     def _sum(self, counts: NDArray[Any], limit: Any) -> Pattern:
         bins = self.bins
@@ -140,17 +147,20 @@ class Integrator:
             variance = np.where(norm > 0.0, np.maximum(signal[:-1], 1.0) / norm**2, np.nan)
         return self._pattern(np.stack([mean, variance, mean]), [*excluded, 0, 0])
 
-    def _reduce(self, counts: NDArray[Any], limit: Any, room: "_Room") -> Pattern:
+    def _reduce(self, counts: NDArray[Any], room: "_Room") -> Pattern:
         bins = self.bins
-        sorted_counts = room.counts[counts.dtype]
-        scatter(counts, bins.place, sorted_counts)
+        sorted_counts = room.counts[_NARROW]
+        if counts.dtype == _NARROW or not scatter_narrowly(counts, bins.place, sorted_counts):
+            sorted_counts = room.counts[counts.dtype]
+            scatter(counts, bins.place, sorted_counts)
+        limit = self._limit(sorted_counts.dtype)
         results = np.empty((3, bins.n_radial), dtype=np.float64)
         excluded = np.zeros(4, dtype=np.int64)
         layout = bins.correction, bins.offsets, bins.n_pixels
         if self._rejects:
             reject_in_bins(sorted_counts, *layout, limit, results, excluded, room.intensity)
         else:
-            reduce_bins(sorted_counts, *layout, limit, self._trim, results, excluded[:2], room.intensity)
+            reduce_bins(sorted_counts, *layout, bins.norm, limit, self._trim, results, excluded[:2], room.intensity)
         return self._pattern(results, excluded)
 
     def _pattern(self, results: NDArray[np.float64], excluded: Sequence[Any] | NDArray[np.int64]) -> Pattern:
@@ -178,9 +188,9 @@ class Integrator:
             room = self._idle.pop()
         except IndexError:
             room = _Room(counts={}, intensity=np.empty(self.bins.largest, np.float32))
-        if dtype not in room.counts:
+        for wanted in {dtype, _NARROW} - room.counts.keys():
             # Empty places hold the largest value for good, which every reduction excludes.
-            room.counts[dtype] = np.full(self.bins.n_places + 1, np.iinfo(dtype).max, dtype)
+            room.counts[wanted] = np.full(self.bins.n_places + 1, np.iinfo(wanted).max, wanted)
         return room
 
 

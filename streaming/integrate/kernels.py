@@ -1,29 +1,25 @@
-"""The compiled loops over one bin at a time: sorted counts become mean, variance of the mean and trimmed mean.
+"""The compiled trim of one bin on the scale of corrected intensity, for bins where counting does not decide.
 
-A bin fits the first-level cache, and its loops the vector units.
+A bin fits the first-level cache, and its loops the vector units. The trim is exact. Pixels stand in the order of corrected
+intensity (counts / correction, equal ones by falling correction); a pixel counts when it lies wholly between the cuts on the
+scale of summed corrections, as in pyFAI's ``medfilt1d_ng``. The cut is found by narrowing a bracket of intensities with
+vectorised passes over the bin, until only pixels of one count are left, which already stand in order, or so few that sorting
+them is cheaper. :mod:`streaming.integrate.counting` does the same several times as fast where all pixels of one count lie below
+all of the next.
 
-The trim is exact. Pixels stand in the order of corrected intensity (counts / correction, equal ones by falling correction); a
-pixel counts when it lies wholly between the cuts on the scale of summed corrections, as in pyFAI's ``medfilt1d_ng``. The cut is
-found by narrowing a bracket of intensities with vectorised passes over the bin, until only pixels of one count are left, which
-already stand in order, or so few that sorting them is cheaper.
-
-Floor for a PILATUS 2M of 32 bits, one frame: reads 9 MB of counts and 9 MB of corrections; a pass over all bins in the cache
-costs about 0.2 ms, the first one with its division 0.5 ms, and a trim needs some ten.
+Floor for a PILATUS 2M, one frame, if all bins came here: a pass over all bins in the cache costs about 0.2 ms, the first one
+with its division 0.5 ms, and a trim needs some ten.
 """
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
-from streaming.integrate.passes import COUNTS, F4, F8, I8, OPTIONS, given
+from streaming.integrate.passes import OPTIONS
 
 BLOCK = 64
 """Every bin begins at a multiple of this, so that the vector loops have no remainder; 2 % of the places stay empty."""
 FEW = 4
 """Pixels left in a bracket when it is cheaper to sort them than to narrow it further; 8 is as good, 16 a tenth slower."""
-CUTS = types.UniTuple(F8, 2)
-REDUCE = [
-    types.void(given(count), given(F4), given(I8), given(I8), count, CUTS, F8[:, ::1], I8[::1], F4[::1]) for count in COUNTS
-]
 
 
 @njit(**OPTIONS)
@@ -211,42 +207,23 @@ def _trimmed(counts, correction, intensity, extremes, sums, cuts):  # type: igno
     return (between + last_signal - first_signal) / (last_norm - first_norm)
 
 
-@njit(REDUCE, **OPTIONS)
-def reduce_bins(sorted_counts, correction, offsets, n_pixels, limit, cuts, results, excluded, intensity):  # type: ignore[no-untyped-def]
-    """Reduce a scattered frame to the values of its bins.
+@njit(**OPTIONS)
+def trim_by_intensity(counts, correction, n, limit, cuts, intensity):  # type: ignore[no-untyped-def]
+    """Give the mean of the pixels of one bin that lie wholly between the cuts on the scale of summed corrections.
 
     Parameters
     ----------
-    sorted_counts, correction
-        Counts and corrections by place, shape (n_places + 1,) and (n_places,).
-    offsets, n_pixels
-        Where the places of the bins begin, shape (n_radial + 1,), and how many of them are taken, shape (n_radial,).
+    counts, correction
+        Of the places of the bin, in the order of falling correction, shape (n_places,).
+    n
+        How many places hold a pixel.
     limit
-        Counts at or above it are excluded.
+        Counts at or above it are left out.
     cuts
-        Lower and upper cut of the trim, parts of one; (0, 1) leaves the trimmed mean equal to the mean.
-    results
-        Receives mean, variance of the mean and trimmed mean, shape (3, n_radial), float64; NaN where a bin has no good pixel.
-    excluded
-        Receives how many counts were excluded, shape (2,): below the maximum of their type, and at it.
+        Parts of one.
     intensity
-        Room to work in, as long as the fullest bin.
+        Room to work in, shape (n_places,).
     """
-    excluded[:] = 0
-    for k in range(n_pixels.size):
-        n, begin, end = n_pixels[k], offsets[k], offsets[k + 1]
-        counts, weight, value = sorted_counts[begin:end], correction[begin:end], intensity[: end - begin]
-        signal, norm, square, largest_count, n_out = correct_bin(counts, weight, limit, value)
-        n_good = counts.size - np.int64(n_out)
-        if n_good < n:
-            for i in range(n):
-                if counts[i] >= limit:
-                    excluded[1 if counts[i] == counts.dtype.type(0xFFFFFFFF) else 0] += 1
-        if n_good == 0:
-            results[:, k] = np.nan
-            continue
-        results[0, k] = signal / norm
-        results[1, k] = max(signal, 1.0) / (norm * norm)
-        extremes = weight[n - 1], weight[0]
-        sums = signal, norm, square, largest_count, n_good
-        results[2, k] = _trimmed(counts, weight, value, extremes, sums, cuts)
+    signal, norm, square, largest_count, n_out = correct_bin(counts, correction, limit, intensity)
+    sums = signal, norm, square, largest_count, counts.size - np.int64(n_out)
+    return _trimmed(counts, correction, intensity, (correction[n - 1], correction[0]), sums, cuts)

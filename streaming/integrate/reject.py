@@ -142,7 +142,7 @@ def reject_in_bins(sorted_counts, correction, offsets, n_pixels, limit, results,
     Parameters
     ----------
     sorted_counts, correction, offsets, n_pixels, limit, intensity
-        As :func:`streaming.integrate.kernels.reduce_bins` takes them.
+        As :func:`streaming.integrate.counting.reduce_bins` takes them.
     results
         Receives the mean of all good pixels, the variance of the mean of the kept ones, and that mean, shape (3, n_radial),
         float64; NaN where a bin has no good pixel.

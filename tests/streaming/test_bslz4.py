@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operando.errors import WireError
-from streaming.bslz4 import array_from_channel
+from streaming.bslz4 import array_from_channel, counts_from_channel
 from streaming.detector_message import Channel
 from streaming.simplon_v2 import message_from_cbor
 from tests.streaming.wire import bslz4, from_bslz4
@@ -132,3 +132,36 @@ def test_a_wrong_blob_is_refused_with_a_reason(blob: bytes, changes: dict[str, o
     shape = changes.pop("shape", (61, 83))
     with pytest.raises(WireError, match=complaint):
         array_from_channel(channel(blob, shape, **changes))  # type: ignore[arg-type]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.integers(1, 90),
+    columns=st.integers(1, 120),
+    dtype=st.sampled_from(["<u2", "<u4"]),
+    top=st.sampled_from([0, 3, 254, 255, 256, 65534, 65535, 65536, 2**32 - 1]),
+    n_wide=st.integers(0, 3),
+    n_masked=st.integers(0, 40),
+    seed=st.integers(0, 2**32),
+)
+def test_counts_are_narrowed_only_where_nothing_is_lost(
+    rows: int, columns: int, dtype: str, top: int, n_wide: int, n_masked: int, seed: int
+) -> None:
+    rng, masked = np.random.default_rng(seed), np.iinfo(dtype).max
+    image = rng.poisson(2.0, (rows, columns)).astype(dtype)
+    image.flat[rng.integers(0, image.size, n_masked)] = masked
+    image.flat[rng.integers(0, image.size, n_wide)] = min(top, masked)
+    counts = counts_from_channel(channel(bslz4(image), image.shape, dtype))
+    assert counts.shape == image.shape
+    np.testing.assert_array_equal(counts == np.iinfo(counts.dtype).max, image == masked)
+    np.testing.assert_array_equal(counts[image < masked], image[image < masked])
+    largest = image[image < masked].max(initial=0)
+    assert counts.dtype.itemsize == min(np.dtype(dtype).itemsize, 1 if largest < 255 else 2 if largest < 65535 else 4)
+
+
+def test_a_real_image_of_counts_narrows_to_the_same_numbers(data_folder: Path) -> None:
+    blob = (data_folder / "tickit-devices" / "frame_sample").read_bytes()
+    found = channel(blob, (4362, 4148), "<u2")
+    counts, wide = counts_from_channel(found), array_from_channel(found)
+    np.testing.assert_array_equal(counts == np.iinfo(counts.dtype).max, wide == 65535)
+    np.testing.assert_array_equal(counts[wide < 65535], wide[wide < 65535])
