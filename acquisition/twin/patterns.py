@@ -44,10 +44,13 @@ FULL_RING = Sector()
 
 
 class PatternSource:
-    """Makes patterns of a profile's sample; one object serves any number of threads."""
+    """Makes patterns of a profile's sample; one object serves any number of threads.
 
-    def __init__(self, profile: Profile, *, sectors: Sequence[Sector] = (FULL_RING,)) -> None:
-        self._frames = SampleFrames(profile)
+    The replay of a cell that works begins at ``begun_s``, Unix epoch, or now.
+    """
+
+    def __init__(self, profile: Profile, *, sectors: Sequence[Sector] = (FULL_RING,), begun_s: float | None = None) -> None:
+        self._frames = SampleFrames(profile, begun_s=begun_s)
         grid = profile.integration
         edges = np.linspace(grid.q_min, grid.q_max, grid.n_radial + 1)
         self.q = 0.5 * (edges[:-1] + edges[1:])
@@ -100,7 +103,7 @@ def write_patterns(
     profile: Profile, path: Path, *, sectors: Sequence[Sector] = (FULL_RING,), n_threads: int = 2, first_s: float = 0.0
 ) -> None:
     """Write the sinogram of patterns of a whole tomogram, positions ascending, and its truth beside it (``-truth.h5``)."""
-    source = PatternSource(profile, sectors=sectors)
+    source = PatternSource(profile, sectors=sectors, begun_s=first_s)
     lines = scan_pulses(profile, first_s=first_s)
     unfinished = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)

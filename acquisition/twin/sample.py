@@ -35,6 +35,8 @@ __all__ = ["SAMPLES", "SampleFrames", "make_frame_source", "make_history", "make
 logger = structlog.get_logger(__name__)
 
 SAME_ANGLE_DEG = 0.01
+GATES_APART, TURNING_S = 3.0, 0.5
+"""Gates of a line follow each other within so many exposures; between lines the axis stops and turns, which takes longer."""
 FWHM_OF_SIGMA = 2 * np.sqrt(2 * np.log(2))
 FREE_RUNNING = 1 << 40
 """Names of exposures that no pulse made start here, so that none has the noise of a pulse's."""
@@ -56,17 +58,24 @@ WORKING = ("aaa-cell", "18650-cell", "18650-cell-aged", "small-cell", "half-cell
 
 
 class SampleFrames:
-    """Frames of a sample; one object serves any number of threads, since nothing in it changes but the log of lines."""
+    """Frames of a sample; one object serves any number of threads, since nothing in it changes but the log of lines.
 
-    def __init__(self, profile: Profile, *, out: Path | None = None) -> None:
+    A cell that works follows the clock of the run folder ``out``; without one its replay begins at ``begun_s``, Unix epoch,
+    or now.
+    """
+
+    def __init__(self, profile: Profile, *, out: Path | None = None, begun_s: float | None = None) -> None:
+        begun_s = time.time() if begun_s is None else begun_s
         twin = twin_of(profile)
         self._effects, self._seed, self._scan = twin.effects, twin.seed, profile.scan
-        self._history = make_history(profile, out=out)
+        self._history = make_history(profile, out=out, begun_s=begun_s)
         self._log = LineLog()
+        self.on_state: Callable[[float, Slice], None] = _ignore_state
+        """Called from any thread with the time of a pulse, Unix epoch, and the slice that it met."""
         # While a gate is open the axis moves on by the part of a step that the exposure is of a period.
         self._beam_mm = profile.scan.step_mm * profile.scan.exposure_s / (profile.scan.exposure_s + profile.detector.readout_s)
         self._optics = make_optics(profile)
-        sample = self._history.slice_at(time.time())
+        sample = self._history.slice_at(begun_s)
         self._scene = make_scene(
             sample,
             self._optics.canvas.grid,
@@ -104,6 +113,10 @@ class SampleFrames:
             lines=self._log.lines() if lines is None else lines,
         )
 
+    def sample_at(self, time_s: float) -> Slice:
+        """Give the sample as it is at a time, Unix epoch."""
+        return self._history.slice_at(time_s)
+
     def write_truth(self, path: Path) -> None:
         """Write the truth about the lines that were flown."""
         write_truth_file(self.truth(), path)
@@ -126,6 +139,7 @@ class SampleFrames:
             dose = max(0.0, pulse.beam) * pulse.exposure_s / self._scan.exposure_s
             sample = self._history.slice_at(pulse.time_s)
             self._log.note(pulse)
+            self.on_state(pulse.time_s, sample)
         return beam, dose, (dose * self._counts) * self._scene.mean(sample, beam)
 
     def _beam(self, s_mm: float, angle_deg: float) -> Beam:
@@ -145,6 +159,10 @@ class SampleFrames:
         return float(np.sum(self._optics.canvas.mean_weight * mean))
 
 
+def _ignore_state(time_s: float, sample: Slice) -> None:
+    """Let nobody know."""
+
+
 class LineLog:
     """Notes which lines were flown, from the pulses alone."""
 
@@ -156,7 +174,7 @@ class LineLog:
         """Add a pulse: to the line that it continues, or as the first of a new one; from any thread."""
         with self._lock:
             last = self._lines[-1] if self._lines else None
-            if last is not None and abs(last.angle_deg - pulse.angle_deg) < SAME_ANGLE_DEG:
+            if last is not None and _continues(last, pulse):
                 begin_s, end_s = min(last.start_s, pulse.time_s), max(last.end_s, pulse.time_s)
                 self._lines[-1] = replace(last, start_s=begin_s, end_s=end_s, n_pulses=last.n_pulses + 1)
             else:
@@ -167,6 +185,12 @@ class LineLog:
         """Give the lines so far."""
         with self._lock:
             return list(self._lines)
+
+
+def _continues(line: FlownLine, pulse: Pulse) -> bool:
+    """Whether a pulse is of this line: at its angle, and not after the axis has turned round for another attempt."""
+    pause_s = pulse.time_s - line.end_s
+    return abs(line.angle_deg - pulse.angle_deg) < SAME_ANGLE_DEG and pause_s < GATES_APART * pulse.exposure_s + TURNING_S
 
 
 def make_frame_source(profile: Profile, *, out: Path | None = None) -> SampleFrames:
@@ -199,14 +223,17 @@ def make_sample(profile: Profile) -> Slice:
     return SAMPLES[twin.sample](twin.sample, twin.seed)
 
 
-def make_history(profile: Profile, *, out: Path | None = None) -> SampleHistory:
-    """Make the sample that the profile's twin names, over time; one that works follows the clock of the run folder ``out``."""
+def make_history(profile: Profile, *, out: Path | None = None, begun_s: float | None = None) -> SampleHistory:
+    """Make the sample that the profile's twin names, over time; one that works follows the clock of the run folder ``out``.
+
+    Without one its replay begins at ``begun_s``, Unix epoch, or now.
+    """
     name = twin_of(profile).sample
     if name in SAMPLES or name in PUBLISHED:
         return Unchanging(sample=make_sample(profile))
     # Here: a sample that does not change must not need the solver of one that does.
     working = importlib.import_module("acquisition.twin.cell.sample")
-    return cast("SampleHistory", working.open_cell_sample(profile, out=out))
+    return cast("SampleHistory", working.open_cell_sample(profile, out=out, now_s=begun_s))
 
 
 def write_truth(profile: Profile, path: Path) -> None:

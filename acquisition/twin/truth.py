@@ -1,7 +1,9 @@
 """The truth file: what the sample really was, in HDF5, for whoever compares. The layout is described in ``docs/twin.md``."""
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,27 +46,62 @@ class Truth:
     lines: Sequence[FlownLine] = ()
 
 
+class TruthWriter:
+    """Writes a truth file that may grow: to a temporary name, then renamed, so that a reader finds all of it or nothing.
+
+    Parameters
+    ----------
+    path
+        Of the file; one that is there is replaced.
+    truth
+        What it is about; its lines are those of :meth:`write`.
+    """
+
+    def __init__(self, path: Path, truth: Truth) -> None:
+        self._path, self._truth = path, truth
+        self._times_s: list[float] = []
+        self._before: tuple[str, dict[str, NDArray[Any]]] | None = None
+
+    def write(self, states: Sequence[tuple[float, Slice]], lines: Sequence[FlownLine]) -> None:
+        """Add states of the sample, each with the time at which it was first met, and replace the lines."""
+        with self._opened() as file:
+            for time_s, sample in states:
+                self._add_state(file, time_s, sample)
+            if "lines" in file:
+                del file["lines"]
+            _write_lines(file.create_group("lines"), self._truth, lines, self._times_s)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        unfinished = self._path.with_name(self._path.name + ".part")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._times_s:
+            shutil.copyfile(self._path, unfinished)
+        with h5py.File(unfinished, "r+" if self._times_s else "w") as file:
+            yield file
+        unfinished.replace(self._path)
+
+    def _add_state(self, file: Any, time_s: float, sample: Slice) -> None:
+        truth, number = self._truth, len(self._times_s)
+        name = f"states/{number:04d}" if number else "/"
+        group = file.require_group(name)
+        if number == 0:
+            file.attrs.update(layout=LAYOUT, sample=sample.name, seed=truth.seed, voxel_mm=sample.voxel_mm)
+            file.attrs.update(wavelength_angstrom=truth.wavelength_angstrom)
+            for axis in ("x_mm", "y_mm"):
+                file[axis] = sample.axis_mm
+        group.attrs["time_s"] = time_s
+        maps = dict(_maps(sample, truth))
+        before = None if self._before is None else (file[self._before[0]], self._before[1])
+        for key, values in maps.items():
+            _write_map(group, key, values, before)
+        self._before = (name, maps)
+        self._times_s.append(time_s)
+
+
 def write_truth(truth: Truth, path: Path) -> None:
-    """Write to a temporary name, then rename, so that a reader finds all of it or nothing."""
-    unfinished = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    states = _states(truth)
-    with h5py.File(unfinished, "w") as file:
-        start_s, first = states[0]
-        file.attrs.update(layout=LAYOUT, sample=first.name, seed=truth.seed, voxel_mm=first.voxel_mm, time_s=start_s)
-        file.attrs.update(wavelength_angstrom=truth.wavelength_angstrom)
-        for axis in ("x_mm", "y_mm"):
-            file[axis] = first.axis_mm
-        before: tuple[Any, dict[str, NDArray[Any]]] | None = None
-        for number, (time_s, sample) in enumerate(states):
-            group = file if number == 0 else file.create_group(f"states/{number:04d}")
-            group.attrs["time_s"] = time_s
-            maps = dict(_maps(sample, truth))
-            for name, values in maps.items():
-                _write_map(group, name, values, before)
-            before = (group, maps)
-        _write_lines(file.create_group("lines"), truth, [time_s for time_s, _ in states])
-    unfinished.replace(path)
+    """Write a truth whose lines have all been flown."""
+    TruthWriter(path, truth).write(_states(truth), truth.lines)
 
 
 def write_slice(sample: Slice, path: Path, *, seed: int) -> None:
@@ -166,8 +203,7 @@ def _write_map(group: Any, name: str, values: NDArray[Any], before: tuple[Any, d
             data.attrs["lithium_x"] = LITHIUM_X[material]
 
 
-def _write_lines(group: Any, truth: Truth, state_times_s: Sequence[float]) -> None:
-    lines = truth.lines
+def _write_lines(group: Any, truth: Truth, lines: Sequence[FlownLine], state_times_s: Sequence[float]) -> None:
     starts = np.array([line.start_s for line in lines])
     group["angle_deg"] = np.array([line.angle_deg for line in lines])
     group["start_s"] = starts

@@ -60,7 +60,7 @@ def cccv(current_c: float, *, sample_s: float) -> Protocol:
 
 
 ONE_C = Protocol(
-    stages=(rest(300), discharge(1.0), rest(1800), charge(1.0), rest(HOUR_S)),
+    stages=(rest(300), discharge(1.0), rest(600), charge(1.0), rest(HOUR_S)),
     soc=1.0,
     sample_s=15.0,
 )

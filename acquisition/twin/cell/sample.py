@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,8 @@ from operando.errors import ProfileError
 from operando.profile import Cell, Profile
 
 PREFIX = "pybamm:"
+N_KEPT = 4
+"""Slices of a working cell: the present one, the next, and those of frames that are late; 10 MB each for an 18650."""
 
 Make = CellMake | ParticleMake
 
@@ -71,8 +74,8 @@ class CellSample:
         self._y_behind = behind(history.time_s, history.y.mean(axis=1))
         self._starts = piece_starts(history, self._x_behind, self._y_behind)
         self._lock = threading.Lock()
-        self._piece = -1
-        self._slice: Slice | None = None
+        self._builder = ThreadPoolExecutor(1, thread_name_prefix="slice")
+        self._pieces: dict[int, Future[Slice]] = {}
 
     @property
     def n_pieces(self) -> int:
@@ -85,9 +88,16 @@ class CellSample:
             return self._clock.recorded_s(time_s)
 
     def slice_at(self, time_s: float) -> Slice:
-        """Give the slice at a time, Unix epoch: the same object for all times of one piece."""
+        """Give the slice at a time, Unix epoch: the same object for all times of one piece.
+
+        The piece after it is begun at once, in a thread of its own, so that a stream of frames need not wait for it.
+        """
         with self._lock:
-            return self._slice_of(self.piece_at(self._clock.recorded_s(time_s)))
+            piece = self.piece_at(self._clock.recorded_s(time_s))
+            wanted = self._begun(piece)
+            if piece + 1 < self.n_pieces:
+                self._begun(piece + 1)
+        return wanted.result()
 
     def cell_at(self, time_s: float) -> dict[str, float]:
         """Give the cell at a time, Unix epoch: what a cycler knows, and mean lithium (mean x NaN without graphite)."""
@@ -109,18 +119,23 @@ class CellSample:
         started_s = self.history.time_s[self._starts]
         return max(int(np.searchsorted(started_s, recorded_s, side="right")) - 1, 0)
 
-    def _slice_of(self, piece: int) -> Slice:
-        if self._slice is None or piece != self._piece:
-            row = self._middle_row(piece)
-            self._slice = self._sample.slice_of(
-                self._name,
-                self.history.x[row],
-                self.history.y[row],
-                x_behind=float(self._x_behind[row]),
-                y_behind=float(self._y_behind[row]),
-            )
-            self._piece = piece
-        return self._slice
+    def _begun(self, piece: int) -> Future[Slice]:
+        """Give the slice of a piece, or the promise of it; the last few are kept."""
+        found = self._pieces.pop(piece, None) or self._builder.submit(self._built, piece)
+        self._pieces[piece] = found
+        while len(self._pieces) > N_KEPT:
+            del self._pieces[next(iter(self._pieces))]
+        return found
+
+    def _built(self, piece: int) -> Slice:
+        row = self._middle_row(piece)
+        return self._sample.slice_of(
+            self._name,
+            self.history.x[row],
+            self.history.y[row],
+            x_behind=float(self._x_behind[row]),
+            y_behind=float(self._y_behind[row]),
+        )
 
     def _middle_row(self, piece: int) -> int:
         end = self._starts[piece + 1] if piece + 1 < len(self._starts) else len(self.history.time_s)

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -129,7 +130,9 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         raise ProfileError(
             f"{profile.name}: its detector at {profile.detector.rest} is a real one, there is nothing to simulate"
         )
-    from acquisition.twin import sample  # Here: it is heavy, and a server of files must not need it.
+    # Here: they are heavy, and a server of files must not need them.
+    from acquisition.twin import sample
+    from acquisition.twin.live_truth import LiveTruth
 
     camera = read_camera(
         profile.path(profile.geometry.poni),
@@ -139,27 +142,27 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     )
 
     source = sample.make_frame_source(profile, out=out)
-    source.write_truth(out / "truth.h5")
     shown: FrameSource = source
     if profile.twin.prepared_frames > 0:
         from acquisition.twin.prepared import prepare  # Here, as above.
 
         shown = prepare(profile, n_frames=profile.twin.prepared_frames)
     head = head_of_profile(profile, pixel_mask=sample.pixel_mask(profile))
-    with SimplonServer(
-        head=head,
-        source=shown,
-        rest=profile.detector.rest,
-        stream=profile.detector.stream,
-        stream_format=profile.detector.stream_format,
-        cable=profile.twin.cable,
-        wavelength_angstrom=camera.wavelength_angstrom,
-        ledger_path=out / "detector-series",
+    with (
+        LiveTruth(source, out / "truth.h5", now_s=time.time()),
+        SimplonServer(
+            head=head,
+            source=shown,
+            rest=profile.detector.rest,
+            stream=profile.detector.stream,
+            stream_format=profile.detector.stream_format,
+            cable=profile.twin.cable,
+            wavelength_angstrom=camera.wavelength_angstrom,
+            ledger_path=out / "detector-series",
+        ),
     ):
         ready()
         stop.wait()
-    # Again, with the lines that were flown and the states of the sample that they met.
-    source.write_truth(out / "truth.h5")
 
 
 def make_file_server(

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -169,6 +170,23 @@ def test_slice_is_the_same_object_within_a_piece_and_follows_the_history(cell: C
         np.interp(2000.0, lived.time_s, lived.charge_ah), abs=0.03 * np.ptp(lived.charge_ah)
     )
     assert sample.slice_at(1e9) is sample.slice_at(2e9)
+
+
+def test_the_next_slice_is_made_before_it_is_asked_for(history: Histories) -> None:
+    lived = history("small-2c")
+    made: list[threading.Event] = [threading.Event() for _ in lived.time_s]
+
+    class Counting:
+        def slice_of(self, name: str, x: np.ndarray, y: np.ndarray, *, x_behind: float, y_behind: float) -> Slice:
+            made[next(n for n, event in enumerate(made) if not event.is_set())].set()
+            return Slice(name=name, materials=("cu",), density_g_cm3=np.zeros((2, 2, 1), dtype=np.float32), voxel_mm=1.0)
+
+    sample = CellSample("small", Counting(), lived, RecordedTime())
+    first = sample.slice_at(0.0)
+
+    assert made[1].wait(20)
+    assert sample.slice_at(0.0) is first
+    assert not made[2].is_set()
 
 
 def test_voxels_know_lithium_of_both_electrodes_and_the_normal(cell: Cells) -> None:
