@@ -4,6 +4,7 @@ A detector that is told to stop has seconds; a cell that worked through a whole 
 """
 
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +13,9 @@ from acquisition.twin.slice import Slice
 from acquisition.twin.truth import TruthWriter
 
 EVERY_S = 5.0
+"""How often new states are written; their slices are kept until then."""
+PUBLISH_S = 120.0
+"""How often a file that goes on is copied to its name: a series of an 18650 fills hundreds of megabytes."""
 
 
 class StateLog:
@@ -42,8 +46,10 @@ class StateLog:
 class LiveTruth:
     """Keeps a truth file up to date until the end of a ``with`` block."""
 
-    def __init__(self, source: SampleFrames, path: Path, *, now_s: float, every_s: float = EVERY_S) -> None:
-        self._source, self._every_s = source, every_s
+    def __init__(
+        self, source: SampleFrames, path: Path, *, now_s: float, every_s: float = EVERY_S, publish_s: float = PUBLISH_S
+    ) -> None:
+        self._source, self._every_s, self._publish_s = source, every_s, publish_s
         self._log = StateLog()
         self._writer = TruthWriter(path, source.truth(()))
         self._stop = threading.Event()
@@ -51,18 +57,23 @@ class LiveTruth:
         self._log.note(now_s, source.sample_at(now_s))
         source.on_state = self._log.note
         self.update()
+        self._writer.publish(goes_on=True)
 
     def update(self) -> None:
         """Write what is new."""
         self._writer.write(self._log.take(), self._source.truth().lines)
 
     def _keep(self) -> None:
-        n_lines = 0
+        n_lines, published_s = 0, time.monotonic()
         while not self._stop.wait(self._every_s):
             lines = self._source.truth().lines
-            if len(lines) > n_lines:
-                n_lines = len(lines)
-                self.update()
+            if len(lines) == n_lines:
+                continue
+            n_lines = len(lines)
+            self.update()
+            if time.monotonic() - published_s >= self._publish_s:
+                self._writer.publish(goes_on=True)
+                published_s = time.monotonic()
 
     def __enter__(self) -> "LiveTruth":
         self._thread.start()
@@ -72,3 +83,4 @@ class LiveTruth:
         self._stop.set()
         self._thread.join()
         self.update()
+        self._writer.publish(goes_on=False)

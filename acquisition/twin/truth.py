@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ class Truth:
 
 
 class TruthWriter:
-    """Writes a truth file that may grow: to a temporary name, then renamed, so that a reader finds all of it or nothing.
+    """Writes a truth file that may grow, under a temporary name until it is published: a reader finds all of it or nothing.
 
     Parameters
     ----------
@@ -59,27 +58,28 @@ class TruthWriter:
 
     def __init__(self, path: Path, truth: Truth) -> None:
         self._path, self._truth = path, truth
+        self._growing = path.with_name(path.name + ".part")
         self._times_s: list[float] = []
         self._before: tuple[str, dict[str, NDArray[Any]]] | None = None
 
     def write(self, states: Sequence[tuple[float, Slice]], lines: Sequence[FlownLine]) -> None:
         """Add states of the sample, each with the time at which it was first met, and replace the lines."""
-        with self._opened() as file:
+        self._growing.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(self._growing, "r+" if self._times_s else "w") as file:
             for time_s, sample in states:
                 self._add_state(file, time_s, sample)
             if "lines" in file:
                 del file["lines"]
             _write_lines(file.create_group("lines"), self._truth, lines, self._times_s)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        unfinished = self._path.with_name(self._path.name + ".part")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._times_s:
-            shutil.copyfile(self._path, unfinished)
-        with h5py.File(unfinished, "r+" if self._times_s else "w") as file:
-            yield file
-        unfinished.replace(self._path)
+    def publish(self, *, goes_on: bool) -> None:
+        """Put what was written under its name; one that goes on keeps a copy to add to."""
+        if goes_on:
+            copy = self._path.with_name(self._path.name + ".copy")
+            shutil.copyfile(self._growing, copy)
+            copy.replace(self._path)
+        else:
+            self._growing.replace(self._path)
 
     def _add_state(self, file: Any, time_s: float, sample: Slice) -> None:
         truth, number = self._truth, len(self._times_s)
@@ -101,7 +101,9 @@ class TruthWriter:
 
 def write_truth(truth: Truth, path: Path) -> None:
     """Write a truth whose lines have all been flown."""
-    TruthWriter(path, truth).write(_states(truth), truth.lines)
+    writer = TruthWriter(path, truth)
+    writer.write(_states(truth), truth.lines)
+    writer.publish(goes_on=False)
 
 
 def write_slice(sample: Slice, path: Path, *, seed: int) -> None:

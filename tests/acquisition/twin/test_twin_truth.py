@@ -98,13 +98,19 @@ def test_every_line_finds_its_state_and_the_cell_of_its_time(tmp_path: Path) -> 
 
 def test_the_file_grows_by_itself_while_lines_are_flown(tmp_path: Path) -> None:
     source = Flying()
-    with LiveTruth(source, tmp_path / "truth.h5", now_s=90.0, every_s=0.01):
+    with LiveTruth(source, tmp_path / "truth.h5", now_s=90.0, every_s=0.01, publish_s=0.0):
         source.fly(90.0)
         source.fly(150.0)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and contents(tmp_path / "truth.h5")["lines/start_s"].size < 2:
             time.sleep(0.02)
         assert contents(tmp_path / "truth.h5")["lines/state"].tolist() == [0, 1]
+
+
+def test_nothing_but_the_truth_is_left_at_the_end(tmp_path: Path) -> None:
+    with LiveTruth(source := Flying(), tmp_path / "truth.h5", now_s=90.0, every_s=3600):
+        source.fly(90.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["truth.h5"]
 
 
 def test_before_the_first_line_the_file_holds_the_sample_as_it_is(tmp_path: Path) -> None:
