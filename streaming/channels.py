@@ -169,6 +169,20 @@ def make_live_channels(model: PatternModel, variance: Array) -> LiveChannels:
     return LiveChannels(model=model, weights=weights)
 
 
+def distance_of(profile: Profile) -> float:
+    """Give the distance from the rotation axis to the detector of a profile's geometry, mm: where the calibrant stood.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no geometry.
+    """
+    path = profile.path(profile.geometry.poni)
+    if not path.is_file():
+        raise MissingInputError(f"no geometry file {path}; calibrate, or correct geometry.poni in the profile")
+    return 1e3 * float(PoniFile(str(path)).dist)
+
+
 def wavelength_of(profile: Profile) -> float:
     """Give the wavelength of a profile's geometry, angstrom.
 

@@ -1,8 +1,8 @@
 """Projection: receives a slice, gives what rays through it add up to; and the exact transpose of that. For iterations.
 
 After P. M. Joseph (IEEE Trans. Med. Imaging 1 (1982) 192): a ray crosses the rows of voxels (or the columns, whichever it
-crosses more steeply), is interpolated linearly between two voxels in each, and counts the length between two rows. Beside a
-voxel's own moment along the ray its depth z counts, downstream positive, for the parallax.
+crosses more steeply), is interpolated linearly between two voxels in each, and counts the length between two rows. For
+the parallax a voxel counts with its depth z along the ray, downstream positive.
 """
 
 import math
@@ -42,7 +42,7 @@ def _project(volume, rows, cosine, sine, pixel, first, step, power):  # type: ig
             total = rows[line, point]
             for k in range(n_voxels):
                 lower, part, z = _crossing(k, s, cosine, sine, pixel, half)
-                weight = length * z if power == 1 else length
+                weight = length * z**power
                 for corner in range(2):
                     at = lower + corner
                     if at < 0 or at >= n_voxels:
@@ -65,7 +65,7 @@ def _transpose(volume, rows, cosine, sine, pixel, first, step, power):  # type: 
             ray = rows[line, point]
             for k in range(n_voxels):
                 lower, part, z = _crossing(k, s, cosine, sine, pixel, half)
-                weight = length * z if power == 1 else length
+                weight = length * z**power
                 for corner in range(2):
                     at = lower + corner
                     if at < 0 or at >= n_voxels:
@@ -94,7 +94,7 @@ class Rays:
     def project(self, volume: Array, *, depth_power: int = 0) -> Array:
         """Integrate along every ray, times mm of path: (y, x, channel) to (n_lines, n_points, n_channels).
 
-        With ``depth_power`` 1 each voxel counts with its depth z along the beam in mm, downstream positive.
+        With ``depth_power`` n each voxel counts with the n-th power of its depth z along the beam in mm, downstream positive.
         """
         rows = np.zeros((self.angles_deg.size, self.n_points, volume.shape[2]))
         volume = np.ascontiguousarray(volume, dtype=np.float64)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from operando.profile import Profile
 from operando.scan import LineKey
-from streaming.channels import wavelength_of
+from streaming.channels import distance_of, wavelength_of
 from streaming.line_sum import LineSum
 from streaming.maps import GOOD, Map, Reasons
 from streaming.phases import two_theta_from_q
@@ -21,6 +21,7 @@ from streaming.refine.fit import Kernel, Refined, refine
 from streaming.refine.lithium_curve import LithiumCurve, read_curve
 from streaming.refine.mean_pattern import MeanFit, refine_mean, weights_from_variance
 from streaming.refine.model import ProfileModel
+from streaming.refine.parallax import depths_of_phases, without_parallax
 from streaming.refine.quantities import ESTIMATOR, Voxels, make_refined_maps
 from streaming.refine.tables import Grid
 from streaming.refine.trend import Trend, make_trends
@@ -130,6 +131,7 @@ class Refinery:
             for phase in profile.phases
             if phase.lithium_curve is not None
         }
+        self._distance_mm = distance_of(profile)
         self._mean: MeanFit | None = None
         self._model: ProfileModel | None = None
         self._n_lines_of_mean = 0
@@ -154,7 +156,7 @@ class Refinery:
         refined, maps = None, []
         if not remarks:
             voxels = self._patterns(job, weights, patterns_of, is_wanted)
-            refined = self._refine(model, voxels, job)
+            refined = self._at_the_axis(self._refine(model, voxels, job), job)
             maps = make_refined_maps(Voxels(refined=refined, base=job.base), profile=self._profile, curves=self.curves)
         trends = make_trends(job.lines, model=model, weights=weights, profile=self._profile, curves=self.curves)
         return RefinedTomogram(
@@ -207,6 +209,21 @@ class Refinery:
         begin[is_refined] = np.where(kept, fit.parameters, model.start())
         self._start = begin
         return fit
+
+    def _at_the_axis(self, fit: Refined, job: RefineJob) -> Refined:
+        """Give the lengths as they would be if all voxels stood on the rotation axis."""
+        grid, lines = job.ingredients.grid, job.ingredients.lines
+        depths = depths_of_phases(
+            fit,
+            job.base == GOOD,
+            angles_deg=grid.angles_deg[[line.key.line for line in lines]],
+            weights_rad=np.array([line.weight_rad for line in lines]),
+            pixel_mm=float(job.axis_mm[1] - job.axis_mm[0]) if job.axis_mm.size > 1 else grid.step_mm,
+            step_mm=grid.step_mm,
+            n_points=grid.n_points,
+            window=job.ingredients.window,
+        )
+        return without_parallax(fit, depths, job.base == GOOD, distance_mm=self._distance_mm)
 
     def _unexplained(self, job: RefineJob, mean: MeanFit) -> list[Peak]:
         middle = float(self._grid.q[self._grid.n_radial // 2])
