@@ -4,9 +4,10 @@ A voxel that stands z nearer to the detector than the rotation axis makes rings 
 larger by z / L. What filtered back projection makes of it is linear in the sinogram: the first moment of a reflection along a
 ray is that of the axis plus the projection of amount times z / L. So the depth at which a voxel seems to stand is the
 reconstruction of the z-weighted projection of the phase's own map, over that of its plain projection. Over a whole turn the
-opposite views cancel and nothing is left; over half a turn a phase that is spread round the sample keeps about 1 mA in c, and an
-isolated spot at radius r seems 2 r / pi too deep or too near: 14, 28, 41 mA in c of NMC at 1.5, 3, 4.5 mm and L = 1 m. Dividing
-by it is the z-weighted re-projection correction; one step is enough, since lattices differ by 1 % and z / L by half a percent.
+opposite views cancel and nothing is left; over half a turn a phase that is spread round the sample keeps about 1 mA in c, and
+an isolated spot at radius r seems 2 r / pi too deep or too near: 14, 28, 41 mA in c of NMC at 1.5, 3, 4.5 mm and L = 1 m.
+Dividing by it is the z-weighted re-projection correction; one step is enough, since lattices differ by 1 % and z / L by half a
+percent.
 
 What it leaves: what the correction would change in the maps that it is made from, and the part of the depths about their mean,
 which widens reflections (``spread_mm``).

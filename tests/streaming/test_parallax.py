@@ -19,7 +19,8 @@ Y, X = np.meshgrid(AXIS, AXIS, indexing="ij")
 
 
 def spot(x: float, y: float, radius: float = 0.3) -> Array:
-    return (np.hypot(X - x, Y - y) < radius).astype(np.float64)
+    """Give the part of each voxel that a disc fills."""
+    return np.clip((radius - np.hypot(X - x, Y - y)) / PIXEL_MM + 0.5, 0.0, 1.0)
 
 
 def depths_of(phases: list[Array], *, turn_deg: float, n_lines: int = 100) -> Depths:
