@@ -23,6 +23,7 @@ from acquisition.twin.misalignment import true_s_mm
 from acquisition.twin.optics import Optics, make_blemishes, make_camera, make_optics, pixel_mask, twin_of
 from acquisition.twin.render import Canvas, draw_frame, expected_frame
 from acquisition.twin.scene import make_scene
+from acquisition.twin.served_cell import open_served_cell
 from acquisition.twin.slice import SampleHistory, Slice
 from acquisition.twin.standard import make_pins, make_standard
 from acquisition.twin.truth import FlownLine, Truth, Unchanging
@@ -230,7 +231,8 @@ def make_history(profile: Profile, *, out: Path | None = None, begun_s: float | 
     """
     name = twin_of(profile).sample
     if name in SAMPLES or name in PUBLISHED:
-        return Unchanging(sample=make_sample(profile))
+        served = None if out is None else open_served_cell(profile, out=out, now_s=time.time() if begun_s is None else begun_s)
+        return Unchanging(sample=make_sample(profile), cell=None if served is None else served.at)
     # Here: a sample that does not change must not need the solver of one that does.
     working = importlib.import_module("acquisition.twin.cell.sample")
     return cast("SampleHistory", working.open_cell_sample(profile, out=out, now_s=begun_s))

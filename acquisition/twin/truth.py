@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,17 +113,19 @@ def write_slice(sample: Slice, path: Path, *, seed: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanging:
-    """A sample that stays as it is."""
+    """A sample that stays as it is, with or without the state of a cell beside it."""
 
     sample: Slice
+    cell: Callable[[float], Mapping[str, float]] | None = None
+    """Gives the state of the cell at a time, Unix epoch."""
 
     def slice_at(self, time_s: float) -> Slice:
         """Give the sample."""
         return self.sample
 
-    def cell_at(self, time_s: float) -> dict[str, float]:
-        """Give nothing: there is no cell."""
-        return {}
+    def cell_at(self, time_s: float) -> Mapping[str, float]:
+        """Give the state of the cell beside it; nothing without one."""
+        return {} if self.cell is None else self.cell(time_s)
 
 
 def read_slice(path: Path, *, state: int = 0) -> Slice:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from acquisition.twin.score import AnalysedMap
     from acquisition.twin.slice import Slice
 
+FEWEST_ANGLES = 3
 _LATTICE = re.compile(r"^(?:lattice_)?([ac])_(\w+)$")
 
 
@@ -81,7 +82,7 @@ def runs_against_truth(out: Path) -> list[dict[str, Any]]:
     for path in sorted(out.glob("scan*.nxs"), key=lambda path: _middle_s(path) or 0.0):
         state, cell = state_of_run(path, truth)
         sample = read_slice(truth, state=state)
-        rows = scores(read_maps(path), sample, truth, state)
+        rows = scores(read_maps(path), sample, truth, state) if _is_tomogram(path) else {}
         compared.append(
             {
                 "archive": path.name,
@@ -123,6 +124,13 @@ def verdict(run: Mapping[str, Any]) -> str:
     return (
         f"amounts against the simulated truth: {'; '.join(parts)}" if parts else "this run has no map to compare with the truth"
     )
+
+
+def _is_tomogram(path: Path) -> bool:
+    """Whether a run has angles enough for its maps to mean something: not the same line again and again."""
+    with h5py.File(path, "r") as file:
+        lines = file["entry"].get("lines", {})
+        return "angle" not in lines or len(np.unique(np.round(lines["angle"][()] % 180, 2))) >= FEWEST_ANGLES
 
 
 def _middle_s(path: Path) -> float | None:

@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 
+from acquisition.cell.source import open_recording
+from acquisition.plans.dry_run import dry_run
 from acquisition.twin.lattices import lattice_maps
 from acquisition.twin.phases import LITHIUM_X
 from acquisition.twin.published import STATES, make_published
@@ -89,6 +91,32 @@ def test_the_discharged_cells_keep_lithium_where_they_lag() -> None:
     assert (
         sample.lithium_x[anode & (radius > 4.4)].mean() > 1.6 * sample.lithium_x[anode & (radius > 2) & (radius < 3.5)].mean()
     )
+
+
+def test_the_truth_of_a_cell_at_rest_tells_the_voltage_that_is_served_beside_it(tmp_path) -> None:
+    profile = read_profile("demo")
+    cell = profile.cell.model_copy(update={"source": "model:cccv", "start_s": 100.0, "speed": 10.0})
+    profile = profile.model_copy(update={"cell": cell})
+    recording = open_recording(profile)[0]
+    now_s = time.time()
+    state = make_history(profile, out=tmp_path, begun_s=now_s).cell_at(now_s + 50.0)
+
+    assert state["recorded_s"] == pytest.approx(600.0)
+    assert state["voltage_v"] == pytest.approx(np.interp(600.0, recording.time_s, recording.voltage_v))
+    assert make_history(profile).cell_at(now_s) == {}
+
+
+SCENARIOS = sorted(str(path.parent.relative_to(profiles_folder())) for path in profiles_folder().rglob("profile.toml"))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_can_be_flown_and_is_shown_in_minutes(name: str) -> None:
+    profile = read_profile(name)
+    rehearsal = dry_run(profile)
+
+    assert rehearsal.complaints == ()
+    if profile.twin is not None and not name.endswith("/full"):
+        assert rehearsal.programme.duration_s < 240
 
 
 def test_every_scenario_names_a_sample_that_there_is() -> None:
