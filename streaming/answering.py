@@ -239,6 +239,7 @@ def _ingredients(entry: Any, profile: Profile) -> Ingredients:
     measured = dict(zip(entry["sinogram/line"][()].tolist(), entry["sinogram/is_measured"][()].mean(axis=1), strict=True))
     angles = dict(zip(entry["lines/line"][()].tolist(), entry["lines/angle"][()].tolist(), strict=True))
     shifts, air = entry["lines/shift"][()].tolist(), entry["lines/air_points"][()]
+    gains = entry["lines/gain"][()] if "gain" in entry["lines"] else None
     used = [place for place, key in enumerate(keys) if measured[key.line] >= LEAST_MEASURED]
     if not used:
         raise DataError("it holds no line")
@@ -249,6 +250,7 @@ def _ingredients(entry: Any, profile: Profile) -> Ingredients:
             weight_rad=float(weight),
             shift_mm=shifts[place],
             air_points=tuple(int(point) for point in air[place]),
+            gain=None if gains is None else gains[place],
         )
         for place, weight in zip(used, weights, strict=True)
     ]

@@ -213,6 +213,11 @@ def _write_lines(entry: Any, result: Result) -> None:
     for i, record in enumerate(records):
         missing[i] = np.array(record.missing_ids, dtype=np.int64)
         air[i] = np.array(lines[record.key].air_points if record.key in lines else (), dtype=np.int64)
+    gains = [lines[record.key].gain if record.key in lines else None for record in records]
+    if any(gain is not None for gain in gains):
+        ones = np.ones(result.ingredients.grid.n_points)
+        gain = _put(group, "gain", np.array([ones if gain is None else gain for gain in gains], dtype=np.float64), "")
+        gain.attrs["meaning"] = result.found.absorption
     shifts = [lines[record.key].shift_mm if record.key in lines else 0.0 for record in records]
     _put(group, "shift", np.array(shifts, dtype=np.float64), "mm")
 

@@ -37,6 +37,8 @@ class CountingLine:
     """How far its points lie above their positions."""
     air_points: tuple[int, ...] = ()
     """Points whose mean is subtracted from all, as air."""
+    gain: Array | None = None
+    """What intensities are multiplied by at each grid point, shape (n_grid_points,); None is 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,9 +152,11 @@ def fit_region(
         grid = shifted_grid(ingredients.grid, line_offset(positions_mm, usable, ingredients.grid))
         places = places_on_line(grid, ingredients.centre_mm, patterns.angle_deg, x_mm=x_mm, y_mm=y_mm)
         resampling = make_resampling(positions_mm, usable, grid)
-        weights = point_weights(convolved(places[:, None], kernel)[:, 0], resampling, n_points=scale.size)
+        weights = point_weights(convolved(places[:, None], kernel)[:, 0], resampling, line.gain, n_points=scale.size)
         if line.air_points:
-            weights[list(line.air_points)] -= weights.sum() / len(line.air_points)
+            # Air is subtracted from the grid points, after the gain.
+            ungained = point_weights(convolved(places[:, None], kernel)[:, 0], resampling, None, n_points=scale.size)
+            weights[list(line.air_points)] -= ungained.sum() / len(line.air_points)
         weights *= line.weight_rad / grid.step_mm * np.where(usable, scale, 0.0)
         used = np.flatnonzero(weights)
         pattern += weights[used] @ patterns.mean[used]
@@ -185,13 +189,15 @@ def places_on_line(grid: TomogramGrid, centre_mm: float, angle_deg: float, *, x_
     return places
 
 
-def point_weights(filtered: Array, resampling: Resampling, *, n_points: int) -> Array:
-    """Give the weight of each point's pattern for filtered places: holes and positions in reverse.
+def point_weights(filtered: Array, resampling: Resampling, gain: Array | None, *, n_points: int) -> Array:
+    """Give the weight of each point's pattern for filtered places: holes, gain and positions in reverse.
 
     The filter is the same in both directions, so its reverse is itself.
     """
     weights = filtered.copy()
     _pour_holes(weights, resampling.is_measured)
+    if gain is not None:
+        weights *= gain
     points = np.zeros(n_points)
     np.add.at(points, resampling.lower, weights * (1 - resampling.fraction))
     np.add.at(points, resampling.upper, weights * resampling.fraction)

@@ -23,6 +23,7 @@ from streaming.correct.beam import Reference, reference_from_line
 from streaming.correct.found import NOTHING, Found, find_corrections
 from streaming.correct.points import LinePoints, MassProfile, check_grid, make_points, place, place_mass, typical_variance
 from streaming.correct.sector import line_in_sector
+from streaming.correct.self_absorption import MOST_REVISIONS, SMALL_CHANGE, SelfAbsorption
 from streaming.halves import scatter_of_halves
 from streaming.line import Line
 from streaming.line_sum import LineSum
@@ -124,6 +125,7 @@ class Tomogram:
         self._points: dict[tuple[int, int], LinePoints] = {}
         self._profiles: dict[tuple[int, int], MassProfile] = {}
         self._shifts: dict[tuple[int, int], float] = {}
+        self._absorption = SelfAbsorption(profile) if profile.correction.self_absorption == "maps" else None
         self._aborted: set[tuple[int, int]] = set()
         self._reference: tuple[int, int] | None = None
         self._live: LiveChannels | None = None
@@ -197,6 +199,7 @@ class Tomogram:
         """Give what is known now; None before the first line."""
         if self._live is None or not any(projection.n_received for projection in self._sinogram):
             return None
+        self._revise_absorption(self._live)
         projections = list(self._sinogram)
         n_patterns = max(1, sum(projection.n_received for projection in projections))
         mean_pattern = np.sum([projection.pattern_sum for projection in projections], axis=0) / n_patterns
@@ -228,7 +231,7 @@ class Tomogram:
             centre_mm=self._reconstruction.centre_mm,
             estimated_centre_mm=self._mm(centre.index) if centre else None,
             centre_sigma_mm=self.grid.step_mm * centre.sigma if centre else None,
-            found=self._found,
+            found=replace(self._found, absorption=self._absorption.words if self._absorption else ""),
             records=[self._records[p.key.line, p.key.attempt] for p in projections],
             ingredients=self._ingredients(projections, residual=mean_pattern - mean_fit, mean_mass=mean_mass),
         )
@@ -263,7 +266,11 @@ class Tomogram:
     def _counting_line(self, key: LineKey, weight_rad: float) -> CountingLine:
         held = (key.line, key.attempt)
         return CountingLine(
-            key=key, weight_rad=weight_rad, shift_mm=self._shifts[held], air_points=self._points[held].air_points
+            key=key,
+            weight_rad=weight_rad,
+            shift_mm=self._shifts[held],
+            air_points=self._points[held].air_points,
+            gain=self._gain(self._points[held].angle_deg),
         )
 
     def _lowest(self, records: Mapping[tuple[int, int], LineRecord]) -> tuple[int, int] | None:
@@ -316,14 +323,43 @@ class Tomogram:
             correction=self._profile.correction,
         )
         self._points[key] = points
-        self._profiles[key] = place_mass(points, grid=self.grid)
+        self._profiles[key] = place_mass(points, grid=self.grid, gain=self._gain(points.angle_deg))
         self._put(key)
 
     def _put(self, key: tuple[int, int]) -> None:
         """Put a line where it really was, as far as that is known."""
         points = self._points[key]
         self._shifts[key] = self._found.shift_mm(line=key[0], direction=points.direction)
-        self._sinogram.add(place(points, grid=self.grid, shift_mm=self._shifts[key]))
+        gain = self._gain(points.angle_deg)
+        self._sinogram.add(place(points, grid=self.grid, shift_mm=self._shifts[key], gain=gain))
+
+    def _gain(self, angle_deg: float) -> Array | None:
+        """Give what the intensities of a line are multiplied by for its absorption; None where nothing is known of it."""
+        if self._absorption is None:
+            return None
+        return self._absorption.gain(angle_deg, grid=self.grid, centre_mm=self._reconstruction.centre_mm)
+
+    def _revise_absorption(self, live: LiveChannels) -> None:
+        """Let the maps say what the sample absorbs, and make them again, until both agree; when there are enough new lines."""
+        if self._absorption is None or not self._absorption.is_due(len(self._sinogram), self.grid.angles_deg.size):
+            return
+        for _ in range(MOST_REVISIONS):
+            now = self._reconstruction.slice()
+            amounts = fit_amounts(now.channels, now.noise, live=live, mean_variance=np.ones(self._model.q.size))
+            change = self._absorption.revise(amounts.phases, pixel_mm=self._reconstruction.pixel_mm)
+            if change is None:
+                return
+            for key, points in self._points.items():
+                self._profiles[key] = place_mass(points, grid=self.grid, gain=self._gain(points.angle_deg))
+                self._put(key)
+            self._correct()
+            centre_mm = self._reconstruction.centre_mm
+            self._reconstruction = self._new_reconstruction()
+            self._reconstruction.centre_mm = centre_mm
+            self._reconstruction.update({line: self._sinogram.projection(line) for line in self._sinogram.lines()})
+            self._follow_centre()
+            if change < SMALL_CHANGE:
+                return
 
     def _correct(self) -> set[int]:
         """Find what is to be corrected, put the lines that it moves elsewhere, and give their numbers."""
@@ -362,7 +398,9 @@ class Tomogram:
         mass, is_measured = np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
         for projection in projections:
             key = (projection.key.line, projection.key.attempt)
-            mass[key[0]] = place_mass(self._points[key], grid=self.grid, shift_mm=self._shifts[key]).mass
+            mass[key[0]] = place_mass(
+                self._points[key], grid=self.grid, shift_mm=self._shifts[key], gain=self._gain(projection.angle_deg)
+            ).mass
             is_measured[projection.key.line] = projection.is_measured
         return mass, is_measured
 

@@ -35,6 +35,9 @@ class Found:
     wobble_mm: Mapping[int, float] = field(default_factory=dict)
     """What is applied, by line."""
 
+    absorption: str = ""
+    """What self-absorption was corrected from, in words; empty where maps say nothing of it."""
+
     def shift_mm(self, *, line: int, direction: int) -> float:
         """Give what is to be added to the positions of a line."""
         return direction * self.zigzag_mm + self.wobble_mm.get(line, 0.0)
@@ -97,6 +100,8 @@ def words_on(found: Found, *, step_mm: float, speed_mm_s: float) -> dict[str, st
             f"explains {wobble.noise_steps:.2f}: "
             + ("moved back" if found.wobble_mm else "run-out of the stage, or absorption that is not corrected; not corrected")
         )
+    if found.absorption:
+        words["absorption"] = f"self-absorption is corrected by the phase maps: {found.absorption}"
     return words
 
 

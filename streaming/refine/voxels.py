@@ -151,12 +151,13 @@ def _filtered(
     values, unit = _normalised(patterns, usable, np.where(usable, scale, 0.0), weights)
     is_air = list(line.air_points)
     air = values[is_air].mean(axis=0) if is_air else np.zeros(values.shape[1])
+    gain = np.ones(grid.n_points) if line.gain is None else line.gain
     channels, variance = fill_unmeasured(
         Projection(
             key=line.key,
             angle_deg=patterns.angle_deg,
-            channels=resampling.values(values) - air,
-            variance=resampling.variances(unit) + (unit[is_air].mean() / len(is_air) if is_air else 0.0),
+            channels=resampling.values(values) * gain[:, None] - air,
+            variance=resampling.variances(unit) * gain**2 + (unit[is_air].mean() / len(is_air) if is_air else 0.0),
             unit_variance=np.where(counted, 1 / np.where(counted, weights, 1.0), 1.0),
             is_measured=resampling.is_measured,
             pattern_sum=air,

@@ -13,6 +13,7 @@ from operando.correction import Correction
 from operando.profile import Profile
 from operando.scan import LineKey
 from streaming.channels import make_pattern_model
+from streaming.correct.attenuation import attenuation_from_amounts, phase_attenuation
 from streaming.correct.beam import Reference, beam_scale, reference_from_line
 from streaming.correct.found import find_corrections, words_on
 from streaming.correct.outside import outside_points
@@ -22,7 +23,7 @@ from streaming.correct.zigzag import find_zigzag
 from streaming.line import Line
 from streaming.projection import Rays
 from streaming.tomogram import Result, Tomogram
-from tests.streaming.phantom import CENTRE_MM, N_LINES, N_POINTS, STEP_MM, Phantom, a_run, demo_profile
+from tests.streaming.phantom import CENTRE_MM, N_LINES, N_POINTS, STEP_MM, Disc, Phantom, a_run, demo_profile
 
 Array = NDArray[np.float64]
 PROFILE = demo_profile()
@@ -280,3 +281,71 @@ def test_a_person_is_told_of_each_fault_in_a_sentence(phantom: Phantom, faultles
     assert list(words) == ["zigzag"]
     assert re.search(r"stand 0\.[78]\d points apart: exposures are 1[456]\.\d \+- \d\.\d ms late", words["zigzag"])
     assert words["zigzag"].endswith("corrected")
+
+
+# --- self-absorption that the maps imply -------------------------------------------------------------------------------
+
+
+def absorbing(clean: Phantom, *, per_mm: float) -> list[Line]:
+    return [clean.line(i, attenuation_per_mm=per_mm) for i in range(N_LINES)]
+
+
+def centre_to_rim(result: Result) -> float:
+    """Give the foil's amount in the middle over that near its rim; 1 in truth."""
+    y, x = np.meshgrid(result.axis_mm, result.axis_mm, indexing="ij")
+    foil = result.amounts.phases[..., [phase.name for phase in PROFILE.phases].index("al")]
+    return float(foil[np.hypot(x, y) < 0.5].mean() / foil[(np.hypot(x, y) > 0.85) & (np.hypot(x, y) < 1.05)].mean())
+
+
+@pytest.fixture(scope="module")
+def foil() -> Phantom:
+    return Phantom(PROFILE, discs=(Disc(x=0.0, y=0.0, radius=1.25, amounts={"al": 1.0}),))
+
+
+def test_attenuation_of_the_maps_takes_self_absorption_off(foil: Phantom) -> None:
+    # A thick uniform disc: through its middle exp(-0.4 * 2.5) = 0.37 is left.
+    lines = absorbing(foil, per_mm=0.4)
+    left = analysed(lines)
+    profile = with_correction(self_absorption="maps", transmission_middle=float(np.exp(-1.0)))
+    corrected = analysed(lines, profile)
+    assert centre_to_rim(left) < 0.8
+    assert centre_to_rim(corrected) == pytest.approx(1.0, abs=0.05)
+    assert "transmission of 0.367879 measured" in corrected.found.absorption
+    assert all(line.gain is not None for line in corrected.ingredients.lines)
+    assert max(float(line.gain.max()) for line in corrected.ingredients.lines if line.gain is not None) == pytest.approx(
+        np.e, rel=0.04
+    )
+
+
+def test_a_sample_that_lets_all_through_is_not_corrected_by_its_maps(foil: Phantom) -> None:
+    profile = with_correction(self_absorption="maps", transmission_middle=0.999)
+    result = analysed([foil.line(i) for i in range(N_LINES)], profile)
+    assert difference(result, analysed([foil.line(i) for i in range(N_LINES)])) < 1e-3
+
+
+def test_corrected_maps_do_not_depend_on_the_order_of_arrival(foil: Phantom) -> None:
+    lines = absorbing(foil, per_mm=0.4)
+    profile = with_correction(self_absorption="maps", transmission_middle=float(np.exp(-1.0)))
+    assert difference(analysed(lines[::-1], profile), analysed(lines, profile)) < 1e-3
+
+
+def test_attenuation_of_phases_is_that_of_tables() -> None:
+    known = phase_attenuation(PROFILE)
+    names = [phase.name for phase in PROFILE.phases]
+    # Elam's tables at 103.5 keV (total with coherent scattering), crystals of aluminium and graphite.
+    assert known.per_mass_cm2_g[names.index("al")] == pytest.approx(0.1668, rel=0.005)
+    assert known.density_g_cm3[names.index("al")] == pytest.approx(2.70, rel=0.01)
+    assert known.per_mass_cm2_g[names.index("graphite")] == pytest.approx(0.1499, rel=0.005)
+
+
+def test_without_a_measured_transmission_the_density_is_an_assumption_that_is_said() -> None:
+    amounts = np.zeros((9, 9, len(PROFILE.phases)))
+    phases = phase_attenuation(PROFILE)
+    assert attenuation_from_amounts(amounts, phases=phases, pixel_mm=0.1, correction=Correction()) is None
+    al = [phase.name for phase in PROFILE.phases].index("al")
+    amounts[3:6, 3:6, al] = 7.0
+    found = attenuation_from_amounts(amounts, phases=phases, pixel_mm=0.1, correction=Correction(fill=0.5))
+    assert found is not None
+    assert "assumed" in found.density_from
+    # Half of aluminium's 0.450 / cm.
+    assert found.per_mm.max() == pytest.approx(0.5 * 0.0450, rel=0.02)
