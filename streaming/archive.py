@@ -73,8 +73,9 @@ def write_scan(
         file.attrs.update({"NX_class": "NXroot", "default": "entry", "format": FORMAT, "schema": SCHEMA})
         entry = _group(file, "entry", "NXentry", default=result.maps[0].name)
         _write_run(entry, run, result, state)
-        for one in result.maps:
+        for place, one in enumerate(result.maps):
             _write_map(entry, one, result)
+            entry[one.name].attrs["place"] = place
         _write_amounts(entry, result, [phase.name for phase in profile.phases])
         _write_sinogram(entry, result, run)
         _write_pattern(entry, result, model)
@@ -172,6 +173,7 @@ def _write_sinogram(entry: Any, result: Result, run: RunStarted) -> None:
     by_angle = np.argsort(run.angles_deg, kind="stable")
     group = _group(entry, "sinogram", "NXdata", signal="mass", axes=["angle", "position"])
     group.attrs["title"] = "mass along the beam, relative"
+    group.attrs["label"] = "mass along the beam"
     _put(group, "line", by_angle, "")
     _put(group, "angle", np.array(run.angles_deg)[by_angle], "deg")
     _put(group, "position", run.first_position_mm + run.step_mm * np.arange(run.n_points), "mm")

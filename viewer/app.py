@@ -1,7 +1,6 @@
 """The napari application: a window of its own on a live feed or on a file, and the picture that it leaves behind."""
 
 import os
-import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from operando.bus.asking import Answerer
-from operando.errors import MissingInputError, ServiceError
+from operando.errors import DataError, MissingInputError, ServiceError
+from viewer.archive_follower import ArchiveFollower
+from viewer.checks import ADDRESS
 from viewer.mailbox import Receiver
 from viewer.oracle import LocalOracle
 from viewer.replay import entries_from_archives
@@ -28,7 +29,6 @@ SIZE = (1700, 1000)
 """Of the window, in screen pixels: the size of a virtual screen too."""
 POSE_TICKS = 6
 """Ticks between the last drawing and the picture: plots lay out their axes only when they are painted."""
-_ADDRESS = re.compile(r"tcp://[^:/\s]+:\d{1,5}|ipc://\S+|inproc://\S+")
 
 
 def view(
@@ -48,7 +48,8 @@ def view(
     address
         Where results are served; nobody need be there yet. Either ``address`` or ``files`` are given.
     files
-        Archives, all on one slider.
+        Archives, all on one slider; one alone is shown anew when it is replaced, and if it cannot be
+        read the window says why.
     beside
         Archives that stand beside those, or beside the feed, for a comparison.
     answers
@@ -66,13 +67,19 @@ def view(
     ServiceError
         If there is no screen, or the address is none.
     MissingInputError, DataError
-        If the file does not exist or holds no maps.
+        If neither or both are given; if a picture is wanted of a file that does not exist or holds no maps.
     """
     if (address is None) == (not files):
         raise MissingInputError("give either the address of a running analysis or a scan.nxs, not both")
     if address is not None:
         check_address(address)
-    entries = entries_from_archives(files) if files else []
+    follower = ArchiveFollower(files[0]) if len(files) == 1 else None
+    if follower is None:
+        entries = entries_from_archives(files) if files else []
+    else:
+        entries = follower.poll() or []
+        if follower.complaint and snapshot is not None:
+            raise DataError(follower.complaint)
     if beside:
         entries_from_archives(beside)  # What cannot be read is said before a window opens.
     check_screen()
@@ -80,6 +87,7 @@ def view(
         oracle_of = None if answers is None else lambda archives: LocalOracle(answers(archives))
         monitor = open_window(address, files=files, oracle_of=oracle_of)
         monitor.feed(entries)
+        monitor.follower = follower
         if beside:
             monitor.comparison.open(beside)
         director = Director(
@@ -105,7 +113,7 @@ def check_address(address: str) -> str:
     ServiceError
         If no feed can be served there.
     """
-    if not _ADDRESS.fullmatch(address):
+    if not ADDRESS.fullmatch(address):
         raise ServiceError(f"{address!r} is not an address: write it like tcp://127.0.0.1:24103")
     return address
 

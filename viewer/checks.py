@@ -1,5 +1,6 @@
 """Whether the arrays of a message fit it and each other: what does not is refused with a sentence before anything is drawn."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -16,8 +17,12 @@ from operando.messages import (
     Message,
     PatternPublished,
     RegionAnswered,
+    ServicesOffered,
     SinogramPublished,
 )
+
+ADDRESS = re.compile(r"tcp://[^:/\s]+:\d{1,5}|ipc://\S+|inproc://\S+")
+"""Where a feed or answers can be served."""
 
 M = TypeVar("M", bound=Message)
 Arrays = Mapping[str, NDArray[Any]]
@@ -46,6 +51,16 @@ def checked_map(message: MapPublished, arrays: Arrays) -> Shown[MapPublished]:
     if message.low >= message.high:
         raise DataError(f"map {message.name!r} declares the range {message.low} to {message.high}: it must be ascending")
     return Shown(message=message, arrays=dict(arrays))
+
+
+def checked_services(message: ServicesOffered) -> ServicesOffered:
+    """Check that questions and commands are offered at addresses, or nowhere."""
+    for address in (message.questions, message.commands):
+        if address and not ADDRESS.fullmatch(address):
+            raise DataError(
+                f"{address!r} is offered for questions or commands, and is no address: write it like tcp://HOST:PORT"
+            )
+    return message
 
 
 def checked_sinogram(message: SinogramPublished, arrays: Arrays) -> Shown[SinogramPublished]:

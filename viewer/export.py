@@ -13,7 +13,7 @@ from viewer.out_file import whole_file
 from viewer.scan_file import MapShown
 
 COLUMNS = ("x_mm", "y_mm", "value", "sigma", "reason")
-SIGMA_SHARE = 0.25
+SIGMA_SHARE = 0.15
 """The uncertainty's channel opens with a range of this part of the value's."""
 
 

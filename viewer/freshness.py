@@ -26,6 +26,8 @@ class Level(Enum):
     FRESH = "fresh"
     DOUBTFUL = "doubtful"
     STALE = "stale"
+    HELD = "held"
+    """The scan stands still because somebody or something holds it, not because the data fail to come."""
     ENDED = "ended"
     CUT_SHORT = "cut short"
     """Ended before its last line: the maps are whole as far as they go, and that is not all."""
@@ -49,8 +51,14 @@ def freshness(session: Session, link: Link | None) -> Freshness:
     progress, age_s = session.tomogram.progress, session.data_age_s
     if progress is not None and session.is_over:
         return _ended(progress, session.tomogram.end_s)
+    if session.held is not None:
+        return Freshness(level=Level.HELD, text=f"scan {session.held.state} for {duration(session.held_s)}")
+    if link is None and not session.scans:
+        return Freshness(level=Level.WAITING, text="nothing to show")
     if link is None:
-        return Freshness(level=Level.ENDED, text="file of an unfinished scan")
+        end_s = session.tomogram.end_s
+        when = "" if end_s is None else f", {moment(end_s, with_year=False)}"
+        return Freshness(level=Level.CUT_SHORT, text=f"file of an unfinished scan{when}")
     if progress is None or progress.state == "waiting" or age_s is None:
         return Freshness(level=Level.WAITING, text="connected, no data yet")
     if age_s < AMBER_S:
@@ -78,7 +86,7 @@ def moment(time_s: float, *, with_year: bool = True) -> str:
 
 def _not_met(link: Link) -> Freshness:
     if link.n_malformed:
-        return Freshness(level=Level.STALE, text=f"{link.source} cannot be understood: {link.complaint}")
+        return Freshness(level=Level.STALE, text=f"{link.source} is not understood")
     return Freshness(level=Level.WAITING, text=f"waiting for {link.source}, since {duration(link.silent_s)}")
 
 

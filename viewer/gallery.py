@@ -107,7 +107,10 @@ class Gallery(QWidget):
 
 def _tile(shown: Shown[MapPublished]) -> QPixmap:
     message = shown.message
-    picture = coloured(shown.arrays["value"], low=message.low, high=message.high, colormap=message.colormap)
+    value = shown.arrays["value"]
+    # Every so many voxels: a tile has fewer pixels, and colouring is what it costs.
+    step = max(1, min(value.shape) // (2 * TILE))
+    picture = coloured(value[::step, ::step], low=message.low, high=message.high, colormap=message.colormap)
     # Rows of a picture go down, y of a map goes up.
     image = image_from_rgba(picture[::-1]).scaled(TILE, TILE, Qt.AspectRatioMode.KeepAspectRatio)
     tile = QPixmap(TILE, TILE)

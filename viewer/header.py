@@ -82,6 +82,8 @@ class Header(QFrame):
         self._notices.setWordWrap(True)
         self._notices.setStyleSheet("background: transparent")
         self._faults: dict[str, str] = {}
+        self._file_complaint = ""
+        self._n_skipped = 0
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -136,7 +138,7 @@ class Header(QFrame):
         self._bar.setValue(progress.lines_done if progress else 0)
 
     def _show_following(self, session: Session) -> None:
-        words, is_following = following_words(session), session.timeline.is_following
+        words, is_following = following_words(session, self._n_skipped), session.timeline.is_following
         if words.main != self._badge.text():
             self._badge.setText(words.main)
             self._badge.setToolTip(words.small)
@@ -146,6 +148,8 @@ class Header(QFrame):
     def show_notices(self, session: Session, link: Link | None) -> None:
         """Write what went wrong: faults of this window first, then refused messages, then the newest notices."""
         lines = [_line(RED, f"the {name} panel cannot draw: {fault}") for name, fault in self._faults.items()]
+        if self._file_complaint:
+            lines.append(_line(RED, self._file_complaint))
         n_malformed = link.n_malformed if link else 0
         if n_malformed + session.n_refused:
             complaint = session.complaint or (link.complaint if link else "")
@@ -155,6 +159,16 @@ class Header(QFrame):
         if text != self._notices.text():
             self._notices.setText(text)
             self._notices.setToolTip("<br>".join(lines))
+
+    def note_file(self, complaint: str) -> None:
+        """Remember why the file on the screen cannot be read; the empty text says that it can."""
+        self._file_complaint = complaint[:500]
+
+    def note_skipped(self, session: Session, n_skipped: int) -> None:
+        """Remember how many entries of the feed never came here; an unchanged count costs nothing."""
+        if n_skipped != self._n_skipped:
+            self._n_skipped = n_skipped
+            self._show_following(session)
 
     def note_fault(self, panel: str, fault: str | None) -> None:
         """Remember that a panel cannot draw, or that it can again."""

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-SIGMA_SHARE = 0.25
+SIGMA_SHARE = 0.15
 """The uncertainty's scale ends at this part of the quantity's: more than that is no measurement."""
+MARGIN = 0.14
+"""Around maps that stand side by side, as part of the canvas: less, and colour bars cover their corners."""
 _SIGMA = "sigma of "
 
 
@@ -105,13 +107,13 @@ class MapLayers:
         self._put_sigma_beside()
         if names and names[0] in self._pairs:
             self._viewer.layers.selection.active = self._pairs[names[0]].image
-        self._viewer.reset_view()
+        self.fit()
 
     def toggle_sigma(self) -> None:
         """Show the uncertainty beside a map that stands alone, or let it stand alone."""
         self._has_sigma_beside = not self._has_sigma_beside
         self._put_sigma_beside()
-        self._viewer.reset_view()
+        self.fit()
 
     def pair(self, name: str) -> MapPair:
         """Give the two layers of a map."""
@@ -131,6 +133,11 @@ class MapLayers:
         for name in self.names:
             if _SIGMA + name in self._pairs:
                 self._pairs[_SIGMA + name].image.visible = self._has_sigma_beside and not self._is_compared and names == [name]
+
+    def fit(self) -> None:
+        """Let the camera see all that is on the screen; side by side, with room for the colour bars."""
+        n_cells = sum(pair.image.visible for pair in self._pairs.values())
+        self._viewer.reset_view(margin=MARGIN if n_cells > 1 else 0.05)
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Outline voxels in every map."""

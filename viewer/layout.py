@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget, QWidget
 
 if TYPE_CHECKING:
     import napari
@@ -55,3 +55,12 @@ def lay_out(viewer: "napari.Viewer", widgets: dict[str, QWidget]) -> dict[str, Q
     window.resizeDocks([docks["cell"], docks["mean pattern"]], [800, 900], horizontal)
     window.resizeDocks([docks["cell"], docks["mean pattern"]], [265, 265], vertical)
     return docks
+
+
+def hide_stale_tabs(window: QMainWindow) -> None:
+    """Hide tab bars that Qt has forgotten: it makes one with every dock that is added, and leaves the earlier ones standing."""
+    bars = window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    names = [{bar.tabText(k) for k in range(bar.count())} for bar in bars]
+    for bar, own in zip(bars, names, strict=True):
+        if bar.isVisible() and any(own < other for other in names):
+            bar.hide()

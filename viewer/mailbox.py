@@ -34,6 +34,8 @@ class Link:
     """Seconds since the last answer, or since the first question if there was none."""
     n_malformed: int = 0
     complaint: str = ""
+    n_skipped: int = 0
+    """Entries that newer ones had replaced before they came here: gaps in the numbers of the feed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,12 @@ class Receiver:
         is_met = state.epoch is not None
         silent_s = state.silent_s + now - self._noted_s if is_met else now - self._started_s
         return Link(
-            source=self.address, is_met=is_met, silent_s=silent_s, n_malformed=state.n_malformed, complaint=state.complaint
+            source=self.address,
+            is_met=is_met,
+            silent_s=silent_s,
+            n_malformed=state.n_malformed,
+            complaint=state.complaint,
+            n_skipped=state.n_skipped,
         )
 
     def close(self) -> None:

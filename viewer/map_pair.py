@@ -30,7 +30,9 @@ class MapPair:
     shown: object = None
     """What the slot on the screen was drawn from."""
     marked: object = None
-    """What the marks were drawn from."""
+    """What the marks were drawn for."""
+    drawn: object = None
+    """The holes and marks that are drawn."""
 
     def give(self, value: NDArray[Any], grid: Grid, shown: object) -> None:
         """Let the layer show a map, shape (y, x), or its history, shape (scan, y, x), with the least that is needed."""
@@ -39,7 +41,7 @@ class MapPair:
         if not is_same_memory:
             layer.data = value
         elif self.shown is not shown:
-            layer.refresh(highlight=False, extent=False)
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
         self.shown = shown
         if self.grid != grid:
             self.grid = grid
@@ -54,9 +56,18 @@ class MapPair:
             return
         self.marked = source
         is_hole = np.zeros(grid.shape, np.bool_) if shown is None else holes(shown, grid.shape)
+        fitting = [mark for mark in marks if mark.voxels.shape == grid.shape]
+        # A picture is sent to the screen and laid over the map: one that has not changed is not, and an empty one is tiny.
+        drawn = (is_hole.tobytes() if is_hole.any() else b"", tuple(marks), grid)
+        if self.drawn == drawn:
+            return
+        self.drawn = drawn
+        if not fitting and not drawn[0]:
+            self.marks.data = np.zeros((1, 1, 4), np.uint8)
+            return
         fine = fineness(grid)
         edge_mm = grid.pixel_mm / fine
-        self.marks.data = picture(grid, is_hole, [mark for mark in marks if mark.voxels.shape == grid.shape])
+        self.marks.data = picture(grid, is_hole, fitting)
         scale = (edge_mm, edge_mm)
         if not np.array_equal(self.marks.scale, scale):
             self.marks.scale = scale
@@ -71,7 +82,7 @@ class MapPair:
             n_before = self.image.data.ndim - 2
             self.image.data = np.full((*[1] * n_before, *self.grid.shape), np.nan, dtype=np.float32)
             self.marks.data = np.zeros((1, 1, 4), np.uint8)
-            self.shown = self.marked = None
+            self.shown = self.marked = self.drawn = None
 
     def caption(self, text: str = "") -> None:
         """Write the title, and what is given below it, into the map's corner; an unchanged text costs nothing."""

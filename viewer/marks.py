@@ -47,7 +47,10 @@ def holes(shown: Shown, shape: tuple[int, int]) -> NDArray[np.bool_]:  # type: i
     reason = shown.arrays.get("reason")
     if reason is None:
         return np.zeros(shape, dtype=np.bool_)
-    return (reason != 0) & ~np.isin(reason, shown.message.empty_reasons)
+    is_hole = np.arange(256) != 0
+    is_hole[[code for code in shown.message.empty_reasons if 0 <= code < 256]] = False
+    found: NDArray[np.bool_] = is_hole[reason.astype(np.uint8)]
+    return found
 
 
 def picture(grid: Grid, is_hole: NDArray[np.bool_], marks: Sequence[Mark] = ()) -> Picture:

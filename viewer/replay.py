@@ -40,6 +40,8 @@ def entries_from_archive(path: Path) -> list[Entry]:
             contents = list(_contents(file["entry"]))
     except ValidationError as wrong:
         raise DataError(f"{path} holds a value that this version does not know: {first_complaint(wrong)}") from wrong
+    except BlockingIOError as locked:
+        raise DataError(f"another program is writing {path}: open it again when that has closed it") from locked
     except (OSError, KeyError, ValueError, TypeError) as wrong:
         raise DataError(f"{path} is no archive of operando, or it is damaged: {wrong}") from wrong
     if not any(isinstance(message, MapPublished) for message, _ in contents):
@@ -92,7 +94,12 @@ def _contents(entry: Any) -> Iterator[tuple[Message, Arrays]]:
     end_s = _end_s(entry)
     first = entry.attrs.get("default", "")
     is_map = [name for name, group in entry.items() if isinstance(group, h5py.Group) and "colormap" in group.attrs]
-    for name in sorted(is_map, key=lambda name: (name != first, name == "coverage", name)):
+
+    def place(name: str) -> tuple[bool, int, bool, str]:
+        # Files in which maps have no places yet: the first one, the others by name, coverage at the end.
+        return (name != first, int(entry[name].attrs.get("place", 0)), name == "coverage", name)
+
+    for name in sorted(is_map, key=place):
         yield _map(name, entry, run=run, cell=readings[-1] if readings else None, end_s=end_s)
     if "sinogram" in entry:
         yield _sinogram(entry, run=run, end_s=end_s)
@@ -136,7 +143,7 @@ def _sinogram(entry: Any, *, run: str, end_s: float) -> tuple[SinogramPublished,
     message = SinogramPublished(
         run=run,
         name=signal,
-        label=_text(group.attrs.get("title", signal)),
+        label=_text(group.attrs.get("label", group.attrs.get("title", signal))),
         unit=_text(group[signal].attrs.get("units", "")),
         angles_deg=group["angle"][()].tolist(),
         first_position_mm=float(position[0]),
@@ -155,12 +162,12 @@ def _pattern(group: Any, *, run: str, end_s: float) -> tuple[PatternPublished, A
     message = PatternPublished(
         run=run,
         name="mean",
-        label=_text(group.attrs.get("title", "mean pattern")),
+        label=_text(group.attrs.get("label", "mean pattern")),
         unit=_text(group["intensity"].attrs.get("units", "")),
         reflections=json.loads(_text(group.attrs.get("reflections", "{}"))),
         time_s=end_s,
     )
-    return message, {name: group[name][()] for name in ("q", "intensity", "fit") if name in group}
+    return message, {name: group[name][()].astype(np.float32) for name in ("q", "intensity", "fit") if name in group}
 
 
 def _progress(entry: Any, *, run: str, end_s: float) -> ScanProgress:

@@ -26,6 +26,7 @@ from operando.messages import (
     PatternPublished,
     RunStarted,
     ScanProgress,
+    ScanState,
     ServicesOffered,
     SinogramPublished,
     StreamStatus,
@@ -38,6 +39,7 @@ from viewer.checks import (
     checked_geometry,
     checked_map,
     checked_pattern,
+    checked_services,
     checked_sinogram,
 )
 from viewer.pins import Pins, Place
@@ -50,10 +52,23 @@ if TYPE_CHECKING:
     from viewer.beside import Beside
 
 Topic = Literal[
-    "maps", "sinogram", "pattern", "frame", "cake", "cell", "status", "progress", "notices", "run", "scan", "pins", "focus"
+    "maps",
+    "sinogram",
+    "pattern",
+    "frame",
+    "cake",
+    "cell",
+    "status",
+    "progress",
+    "notices",
+    "run",
+    "scan",
+    "pins",
+    "focus",
+    "control",
 ]
 RUN_TOPICS: tuple[Topic, ...] = ("maps", "sinogram", "pattern", "progress", "run", "scan")
-TOPICS: tuple[Topic, ...] = (*RUN_TOPICS, "frame", "cake", "cell", "status", "notices", "pins")
+TOPICS: tuple[Topic, ...] = (*RUN_TOPICS, "frame", "cake", "cell", "status", "notices", "pins", "control")
 N_NOTICES = 50
 N_SINOGRAMS = 64
 """Scans whose sinogram is kept: it is for watching, and large; the archive has them all."""
@@ -100,6 +115,8 @@ class Session:
         self.cake: Shown[CakePreview] | None = None
         self.status: StreamStatus | None = None
         self.services: ServicesOffered | None = None
+        self.scan_state: ScanState | None = None
+        """How the acquisition stands, as the journal last told it."""
         self.notices: deque[Notice] = deque(maxlen=N_NOTICES)
         self.data_s: float | None = None
         """When the newest thing that was measured was measured, seconds since the epoch."""
@@ -138,6 +155,17 @@ class Session:
         """Whether the newest scan has come to its end, good or bad."""
         progress = self.tomogram.progress
         return progress is not None and progress.state in ENDED
+
+    @property
+    def held(self) -> ScanState | None:
+        """How the scan is held: paused by a person, or suspended until what it needs is back; None while it is not."""
+        state = self.scan_state
+        return state if state is not None and state.state in ("paused", "suspended") and not self.is_over else None
+
+    @property
+    def held_s(self) -> float:
+        """For how long the scan has been held; 0 while it is not."""
+        return 0.0 if self.held is None else max(0.0, self._clock() - self.held.time_s)
 
     @property
     def data_age_s(self) -> float | None:
@@ -228,8 +256,11 @@ class Session:
                     self.cell = message
                 self.readings.add(message)
                 self.changes["cell"] += 1
+            case ScanState():
+                self.scan_state = message
+                self.changes.update(("progress", "control"))
             case ServicesOffered():
-                self.services = message
+                self.services = checked_services(message)
                 self.changes["status"] += 1
             case Notice():
                 self.notices.append(message)

@@ -18,6 +18,7 @@ LEVEL_COLOUR = {
     Level.FRESH: GREEN,
     Level.DOUBTFUL: AMBER,
     Level.STALE: RED,
+    Level.HELD: AMBER,
     Level.ENDED: BLUE,
     Level.CUT_SHORT: AMBER,
 }

@@ -14,18 +14,22 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 
 from operando.bus import Entry
 from viewer.across import AcrossPanel
+from viewer.archive_follower import ArchiveFollower
 from viewer.beside import beside_text
 from viewer.charts import HistoryPanel, StagesPanel
 from viewer.comparison import Comparison, OracleOf
+from viewer.control import Control
+from viewer.control_panel import ControlPanel
 from viewer.frames import CakePanel, FramePanel
 from viewer.freshness import freshness
 from viewer.gallery import Gallery
 from viewer.header import Header
 from viewer.inquiry import Inquiry
 from viewer.layers import MapLayers
-from viewer.layout import lay_out
+from viewer.layout import hide_stale_tabs, lay_out
 from viewer.mailbox import Receiver
 from viewer.oracle import Oracle
+from viewer.pace import Pace
 from viewer.panels import Panel, PatternPanel, SinogramPanel
 from viewer.pins import Pin
 from viewer.pointer import Pointer
@@ -43,8 +47,6 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 TICK_MS = 50
-PLOT_S = 0.25
-"""Time between two drawings of the plots, all in one: on software OpenGL each painting puts the whole window together anew."""
 SETTLE_S = 1.0
 """Time after the first maps in which the window still finds its layout; the view is fitted again at its end."""
 
@@ -84,9 +86,13 @@ class Monitor(QObject):
         self.receiver = receiver
         self.on_tick: Callable[[], None] = lambda: None
         self.is_closed = False
+        self.follower: ArchiveFollower | None = None
+        """Looks after the file that is shown; None where none is, or where it is shown once and for all."""
+        self.n_faults = 0
+        """How often something could not be drawn."""
         self._clock = clock
         self._seen: dict[str, dict[Topic, int]] = {}
-        self._drawn_s = clock() - PLOT_S
+        self._pace = Pace(clock)
         self._fit_at_s: float | None = None
         self._pinned: list[Pin] = []
         self.changed_s = clock()
@@ -95,9 +101,11 @@ class Monitor(QObject):
         self.header, self.gallery, self.strip = Header(), Gallery(), StripChart()
         self.sinogram, self.frame, self.cake, self.pattern = SinogramPanel(), FramePanel(), CakePanel(), PatternPanel()
         self.region, self.history, self.across, self.stages = RegionPanel(), HistoryPanel(), AcrossPanel(), StagesPanel()
+        self.control = Control(self.session, clock=clock)
+        self.commands = ControlPanel(self.control)
         self.panels: list[Panel] = [
             *(self.header, self.gallery, self.strip, self.sinogram, self.frame, self.cake, self.pattern),
-            *(self.region, self.history, self.across, self.stages),
+            *(self.region, self.history, self.across, self.stages, self.commands),
         ]
         self.comparison = Comparison(
             viewer,
@@ -143,7 +151,7 @@ class Monitor(QObject):
 
     def forget_drawn(self) -> None:
         """Let the next tick draw every panel anew, whether it has changed or not."""
-        self._drawn_s -= PLOT_S
+        self._pace.hurry()
         for panel in self.panels:
             self._seen.pop(panel.name, None)
 
@@ -165,6 +173,8 @@ class Monitor(QObject):
         self.pointer.close()
         self.inquiry.close()
         self.comparison.close()
+        self.commands.rest()
+        self.control.close()
         if self._on_mouse in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_mouse)
         if self.receiver is not None:
@@ -185,6 +195,7 @@ class Monitor(QObject):
                 "last frame": self.frame,
                 "caked frame": self.cake,
                 "sinogram": self.sinogram,
+                "control": self.commands,
                 "cell": self.strip,
                 "mean pattern": self.pattern,
                 "voxel": self.region,
@@ -200,28 +211,31 @@ class Monitor(QObject):
             if post.is_void:
                 self.session.void()
             self.feed(post.entries)
+        self._contained("file", self._follow_file)
         self._contained("voxel", self._ask)
         self._contained("comparison", self.comparison.tick)
+        self._contained("control", self.control.tick)
         if self._has_changed("marks", ("pins", "focus", "maps")):
             stack = self.session.stacks.get(self._focus() or "")
             self.layers.mark([] if stack is None else self.session.pins.marks(stack.grid))
         if self._has_changed("map", ("maps", "sinogram", "pattern", "scan")) or self.layers.is_stale:
             self._contained("map", self._sync_maps)
         self._fit_if_due()
-        if self._clock() - self._drawn_s >= PLOT_S:
-            self._drawn_s = self._clock()
+        if self._pace.is_due():
+            hide_stale_tabs(self._window)
             for panel in self.panels:
                 self._draw_if_changed(panel)
         link = self.receiver.link if self.receiver is not None else None
         self.header.show_freshness(freshness(self.session, link))
         self.header.show_notices(self.session, link)
+        self.header.note_skipped(self.session, 0 if link is None else link.n_skipped)
 
     def _sync_maps(self) -> None:
         is_first = self.layers.sync(self.session)
         # Making the first layers takes seconds on software OpenGL: what has changed counts from their end.
         self.changed_s = self._clock()
         if is_first:
-            self.viewer.reset_view()
+            self.layers.fit()
             self._fit_at_s = self.changed_s + SETTLE_S
         self.comparison.sync()
         # In a comparison each map says under its name which scan it is.
@@ -230,7 +244,7 @@ class Monitor(QObject):
     def _fit_if_due(self) -> None:
         if self._fit_at_s is not None and self._clock() >= self._fit_at_s:
             self._fit_at_s = None
-            self.viewer.reset_view()
+            self.layers.fit()
 
     def _draw_if_changed(self, panel: Panel) -> None:
         # What is behind a tab is drawn when it comes to the front.
@@ -249,6 +263,7 @@ class Monitor(QObject):
             draw()
         except Exception as fault:  # The one place where a fault of drawing is held: the other panels go on.
             logger.exception("panel cannot draw", panel=name)
+            self.n_faults += 1
             self.header.note_fault(name, f"{type(fault).__name__}: {fault}")
         else:
             self.header.note_fault(name, None)
@@ -267,6 +282,16 @@ class Monitor(QObject):
             Shortcut(keys=("U",), words="a map with its uncertainty beside it, or alone", act=self.layers.toggle_sigma),
             *looks(self.viewer, lambda: [self.layers.layer(name) for name in self.layers.visible_names]),
         ]
+
+    def _follow_file(self) -> None:
+        """Show a file anew that has been replaced; what cannot be read leaves on the screen what was there."""
+        if self.follower is None:
+            return
+        entries = self.follower.poll()
+        if entries is not None:
+            self.session.void()
+            self.feed(entries)
+        self.header.note_file(self.follower.complaint)
 
     def _focus(self) -> str | None:
         """Give the map that is in front: the first on the screen."""

@@ -41,6 +41,8 @@ def progress_words(session: Session) -> Words:
     n_again = progress.attempts - progress.lines_done
     again = f" · {n_again} flown again" if n_again > 0 and session.is_over else ""
     left = "time left unknown" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
+    if session.held is not None:
+        left = session.held.reason or session.held.state
     return Words(
         f"{progress.lines_done} / {progress.lines_expected} lines", (progress.state if session.is_over else left) + again
     )
@@ -102,12 +104,18 @@ def direction_words(cell: CellState) -> str:
     return ", charging" if cell.current_a > 0 else ", discharging" if cell.current_a < 0 else ", at rest"
 
 
-def following_words(session: Session) -> Words:
-    """Say whether the newest scan is shown, and how many have begun since the slider was taken."""
+def following_words(session: Session, n_skipped: int = 0) -> Words:
+    """Say whether the newest scan is shown, how many have begun since the slider was taken, and what never came here.
+
+    The count is told by its order: every change of the text paints the window anew.
+    """
     timeline = session.timeline
+    about = n_skipped if n_skipped < 10 else 10 ** (len(str(n_skipped)) - 1)
+    skipped = "" if not n_skipped else f" · {'' if n_skipped == about else 'over '}{about} skipped"
+    told = f"{n_skipped} updates of the feed were replaced by newer ones before they came here" if n_skipped else ""
     if timeline.is_following:
-        return Words("following", "")
-    return Words(f"paused · {timeline.n_new} new", "L or Home follows again")
+        return Words(f"following{skipped}", told)
+    return Words(f"paused · {timeline.n_new} new{skipped}", "\n".join(["L or Home follows again", told]).strip())
 
 
 def map_words(message: MapPublished, cell: CellState | None = None) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from operando.errors import MissingInputError
 
-MODULES = ("integration", "stream", "reconstruction", "twin")
+MODULES = ("integration", "stream", "reconstruction", "viewer", "twin")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+from napari.components import ViewerModel
 
-from operando.bus import MemoryStore
+from operando.bus import Entry, MemoryStore
 from operando.messages import CellReading, LineWritten, RunStopped
 from streaming.analysis import Analysis
 from streaming.line_file import write_line
 from tests.streaming.phantom import RUN, Phantom, a_run, demo_profile
+from viewer.fingerprint import fingerprint, shown_parts
+from viewer.layers import MapLayers
 from viewer.replay import entries_from_archive
 from viewer.session import Session
+from viewer.words import scan_words
 
 N_LINES_FLOWN = 8
 
@@ -48,6 +52,41 @@ def test_a_file_shows_the_same_maps_as_the_feed_did(tmp_path):
     assert live_sinogram.arrays["sinogram"].shape == other_sinogram.arrays["sinogram"].shape
     assert replayed.is_over
     assert replayed.tomogram.patterns
+
+
+def test_a_file_gives_the_very_view_that_was_live(tmp_path):
+    live = analysed(tmp_path)
+    replayed = Session()
+    for entry in entries_from_archive(tmp_path / "scan.nxs"):
+        replayed.apply(entry)
+    seen, seen_again = (dict(shown_parts(view_of(session), session)) for session in (live, replayed))
+    assert seen_again == seen
+    assert fingerprint(view_of(replayed), replayed) == fingerprint(view_of(live), live)
+    assert len([part for part in seen if part.startswith("layer ")]) > 18, "maps, their marks and an uncertainty"
+
+
+def test_a_fingerprint_tells_views_apart_that_look_different(tmp_path):
+    live = analysed(tmp_path)
+    viewer = view_of(live)
+    prints = {fingerprint(viewer, live)}
+    viewer.layers[0].contrast_limits = (0.0, 0.9)
+    prints.add(fingerprint(viewer, live))
+    viewer.canvas.overlays.text.text = "another"
+    prints.add(fingerprint(viewer, live))
+    viewer.layers[0].data = viewer.layers[0].data + np.float32(1e-6)
+    prints.add(fingerprint(viewer, live))
+    live.apply(Entry(number=1, message=CellReading(time_s=1.0, voltage_v=3.0, current_a=0.0)))
+    prints.add(fingerprint(viewer, live))
+    assert len(prints) == 5
+
+
+def view_of(session: Session) -> ViewerModel:
+    """Show a session without a window, as a window would."""
+    viewer = ViewerModel()
+    layers = MapLayers(viewer)
+    layers.sync(session)
+    layers.set_text(scan_words(session))
+    return viewer
 
 
 def analysed(out: Path) -> Session:

@@ -18,7 +18,7 @@ from viewer.mailbox import Link, Mailbox, Receiver
 from viewer.readings import Readings
 from viewer.session import Session
 from viewer.style import LEVEL_COLOUR
-from viewer.words import centre_words, run_words, voxel_text
+from viewer.words import centre_words, following_words, run_words, voxel_text
 
 
 def by_kind(entries: list[Entry], kind: type) -> list[Entry]:
@@ -124,7 +124,7 @@ def test_a_server_that_falls_silent_is_called_lost_and_one_never_met_is_waited_f
     assert waiting.text == "waiting for tcp://x:1, since 12 s"
     foreign = freshness(session, Link(source="tcp://x:1", is_met=False, silent_s=3, n_malformed=2, complaint="protocol 7"))
     assert foreign.level is Level.STALE
-    assert "protocol 7" in foreign.text
+    assert foreign.text == "tcp://x:1 is not understood"
 
 
 def test_a_finished_scan_does_not_age(entries):
@@ -247,7 +247,7 @@ def test_answers_that_cannot_be_read_are_counted_and_the_window_can_say_why():
         verdict = freshness(Session(), receiver.link)
         receiver.close()
     assert verdict.level is Level.STALE
-    assert "protocol 7" in verdict.text
+    assert "protocol 7" in receiver.link.complaint
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(2.5, 4.2)), max_size=60))
@@ -259,6 +259,20 @@ def test_readings_stand_in_time_whatever_their_order_of_arrival(pairs):
     np.testing.assert_array_equal(readings.time_s, sorted(expected))
     np.testing.assert_array_equal(readings.voltage_v, [expected[t] for t in sorted(expected)])
     assert np.isnan(readings.current_a).all()
+
+
+def test_gaps_in_the_numbers_of_a_feed_are_counted_and_shown(phantom):
+    phantom.start()
+    for second in range(4):
+        phantom.frame(second)
+    receiver = Receiver(phantom.address)
+    wait_for(lambda: receiver.link.n_skipped == 3)
+    receiver.close()
+    words = following_words(Session(), receiver.link.n_skipped)
+    assert words.main == "following · 3 skipped"
+    assert words.small.startswith("3 updates of the feed were replaced by newer ones")
+    assert following_words(Session(), 1234).main == "following · over 1000 skipped"
+    assert following_words(Session()).main == "following"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59.9, "59 s"), (187, "3:07"), (7387, "2:03:07"), (-3, "0 s")])

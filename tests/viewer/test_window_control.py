@@ -1,0 +1,94 @@
+"""The control panel in a real window."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QTabBar
+
+from operando.bus import AnswerServer
+from operando.messages import ScanState, ServicesOffered
+from tests.viewer.test_control import FakeAcquisition
+from viewer.app import open_window
+from viewer.window import Monitor
+
+
+@pytest.fixture
+def acquisition() -> FakeAcquisition:
+    return FakeAcquisition()
+
+
+@pytest.fixture
+def window(screen, qapp, phantom, acquisition) -> Iterator[Monitor]:
+    with AnswerServer("tcp://127.0.0.1:*", acquisition) as server:
+        phantom.everything()
+        phantom.store.append(ServicesOffered(commands=server.address, time_s=0.0), key="services")
+        monitor = open_window(phantom.address)
+        yield monitor
+        monitor.viewer.close()
+
+
+def bring_to_front(window: Monitor) -> None:
+    window.commands.parent().raise_()
+    window.forget_drawn()
+
+
+def test_a_person_pauses_resumes_and_aborts_and_is_told_what_comes_of_it(window, phantom, acquisition, qtbot):
+    panel = window.commands
+    qtbot.waitUntil(lambda: window.control.answer is not None, timeout=60_000)
+    bring_to_front(window)
+    qtbot.waitUntil(lambda: panel.words["state"] == "running · xrdct", timeout=60_000)
+    assert panel.words["progress"].startswith("30 of 48 lines")
+    assert panel.words["dose"].startswith("exposed 1:05 of 1:45")
+    assert panel.buttons["resume"].toolTip() == "not now: the scan is not paused"
+
+    panel.press("resume")
+    qtbot.waitUntil(lambda: panel.words["reply"] == "Resume refused: the scan is not paused", timeout=60_000)
+
+    panel.press("pause_now")
+    paused = ScanState(state="paused", plan="xrdct", reason="paused by the window", time_s=time.time())
+    phantom.store.append(paused, key="scan_state")
+    qtbot.waitUntil(lambda: panel.words["state"] == "paused · xrdct", timeout=60_000)
+    qtbot.waitUntil(lambda: window.header.pill.text.startswith("scan paused for"), timeout=60_000)
+    assert acquisition.state == "paused"
+
+    panel.press("abort")
+    assert panel.buttons["abort"].text() == "Abort? Press again"
+    assert acquisition.state == "paused", "one press aborts nothing"
+    panel.press("abort")
+    qtbot.waitUntil(lambda: panel.words["reply"] == "Abort: abort: done for the window", timeout=60_000)
+
+    panel.choose("dark", "n_frames")
+    panel.press("start")
+    qtbot.waitUntil(lambda: "is no argument" in panel.words["reply"], timeout=60_000)
+    panel.choose("dark", "n_frames=12")
+    panel.press("start")
+    qtbot.waitUntil(lambda: acquisition.given[-1].action == "start", timeout=60_000)
+    assert (acquisition.given[-1].plan, acquisition.given[-1].arguments) == ("dark", {"n_frames": 12})
+    assert [given.action for given in acquisition.given] == ["resume", "pause_now", "abort", "start"]
+
+    bars = [{bar.tabText(k) for k in range(bar.count())} for bar in panel.window().findChildren(QTabBar) if bar.isVisible()]
+    assert not [bar for bar in bars if any(bar < other for other in bars)], "a tab bar is left over"
+
+
+def test_neither_threads_nor_timers_nor_sockets_outlive_a_window(window, qtbot):
+    qtbot.waitUntil(lambda: window.control.answer is not None, timeout=60_000)
+    window.pointer.pick((1.2, 0.8))
+    window.commands.press("abort")
+    assert len(running_timers(window)) == 2, "there must be something that could be left over"
+    assert viewer_threads()
+    window.viewer.close()
+    assert running_timers(window) == []
+    assert viewer_threads() == []
+    assert not window.control.is_offered
+
+
+def running_timers(window: Monitor) -> list[QTimer]:
+    timers = [timer for owner in (window, window.commands) for timer in owner.findChildren(QTimer)]
+    return [timer for timer in timers if timer.isActive()]
+
+
+def viewer_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("viewer ")]
