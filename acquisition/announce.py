@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import structlog
 
-from acquisition.plans.layout import Layout, Line
+from acquisition.plans.layout import Flown, Layout
 from operando.bus.store import Store
 from operando.messages import (
     CellReading,
@@ -84,7 +84,7 @@ class Announcer:
             self.abort_line(f"the run ended ({document['exit_status']})")
             self._stop(document["exit_status"], str(document.get("reason", "")))
 
-    def announce_line(self, line: Line, *, series: int, first_image_id: int) -> None:
+    def announce_line(self, line: Flown, *, series: int, first_image_id: int) -> None:
         """Say which frames the line that is about to fly will have, and where they are planned; each time is an attempt."""
         attempt = self._n_announced.get(line.index, 0)
         self._n_announced[line.index] = attempt + 1
@@ -96,6 +96,7 @@ class Announcer:
             first_image_id=first_image_id,
             n_points=self._layout.flight.n_points,
             angle_deg=line.angle_deg,
+            angle_step_deg=line.angle_step_deg,
             direction=line.direction,
             first_position_mm=line.first_position_mm,
             step_mm=line.step_mm,
@@ -109,6 +110,7 @@ class Announcer:
         *,
         source: Literal["captured", "computed"],
         angle_deg: float,
+        angles_deg: Sequence[float] = (),
         ring_current_ma: float | None,
         cell: CellReading | None,
         start_s: float,
@@ -131,6 +133,7 @@ class Announcer:
             positions_mm=list(positions_mm),
             positions_source=source,
             angle_deg=angle_deg,
+            angles_deg=list(angles_deg),
             ring_current_ma=ring_current_ma,
             cell=cell,
             start_s=start_s,

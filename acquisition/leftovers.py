@@ -29,7 +29,9 @@ def clear_leftovers(devices: "BeamlineDevices", profile: Profile, *, tell: Calla
     if devices.trigger.is_armed.get():
         tell("the trigger box was found armed, and is disarmed")
         devices.trigger.stop(success=True)
-    found, wanted = devices.fast.velocity.get(), profile.control.fast.speed
-    if abs(found - wanted) > 1e-4 * wanted:
-        tell(f"the fast axis was found at {found:.4g} mm/s, and is set to {wanted:g} mm/s")
-        devices.fast.velocity.set(wanted).wait(PATIENCE_S)
+    control = profile.control
+    for name, axis, described in (("fast axis", devices.fast, control.fast), ("rotation", devices.rotation, control.rotation)):
+        found, wanted, unit = axis.velocity.get(), described.speed, described.unit
+        if abs(found - wanted) > 1e-4 * wanted:
+            tell(f"the {name} was found at {found:.4g} {unit}/s, and is set to {wanted:g} {unit}/s")
+            axis.velocity.set(wanted).wait(PATIENCE_S)

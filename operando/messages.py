@@ -96,7 +96,9 @@ class LineAnnounced(Message):
     first_position_mm: Finite
     """Planned centre of the first point in flying order."""
     step_mm: Finite
-    """Planned distance from one point to the next in flying order; negative on the way back."""
+    """Planned distance from one point to the next in flying order; negative on the way back, 0 where the stage sweeps."""
+    angle_step_deg: Finite = 0.0
+    """Planned turn from one point to the next; 0 where the fast axis sweeps."""
     time_s: Finite
 
 
@@ -111,7 +113,9 @@ class LineFlown(Message):
     """Centre of each point in flying order; point i belongs to image ``first_image_id + i``."""
     positions_source: Literal["captured", "computed"]
     angle_deg: Finite
-    """The rotation stage's readback, degree."""
+    """The rotation stage's readback, degree; of the first point where the stage sweeps."""
+    angles_deg: Annotated[list[Finite], Field(max_length=1_000_000)] = Field(default_factory=list)
+    """Of each point in flying order, where the stage sweeps; empty where it stands."""
     ring_current_ma: Finite | None = None
     monitor: Annotated[list[Finite], Field(max_length=1_000_000)] | None = None
     """Beam before the sample at each point, any unit; None where nothing measures it."""

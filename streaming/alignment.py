@@ -69,7 +69,7 @@ def words_of(alignment: Alignment, profile: Profile) -> list[str]:
     """Say what was found, and which lines of the profile would make the scan cover it."""
     scan, fast = profile.scan, profile.control.fast
     words = [
-        f"rotation centre at {alignment.centre_mm:.4f} +- {alignment.centre_sigma_mm:.4f} mm of {fast.pv} "
+        f"rotation centre at {alignment.centre_mm:.4f} +- {alignment.centre_sigma_mm:.2g} mm of {fast.pv} "
         f"(the profile says {scan.centre_mm:g})"
     ]
     cut = [angle for angle, low, high in alignment.edges_mm if not np.isfinite(low - high)]

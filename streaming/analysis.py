@@ -30,6 +30,7 @@ from streaming.record import LineRecord
 from streaming.remarks import new_faults, remark_on_centre
 from streaming.run_state import UNDER_WAY, RunState, State
 from streaming.tomogram import Tomogram
+from streaming.turned import TurnedTomogram, is_flown_by_turns
 from streaming.which_run import makes_maps, own_runs
 
 logger = structlog.get_logger(__name__)
@@ -226,7 +227,7 @@ class Analysis:
         self._shelf = LineShelf(run.run, self._out / "lines", continues=continues)
         if makes_maps(run):
             self._archivist.set_aside(run)
-            self._tomogram = Tomogram(profile=self._profile, model=self._model, run=run, read_again=self._shelf)
+            self._tomogram = self._new_tomogram(run)
         else:
             self._tomogram = PlainRun(run)
         for key in self._aborted:
@@ -237,6 +238,12 @@ class Analysis:
         if left_out:
             self.forward.notice(left_out)
         logger.info("run opened", run=run.run, lines=len(run.angles_deg), found=len(found), continues=continues)
+
+    def _new_tomogram(self, run: RunStarted) -> Tomogram:
+        if is_flown_by_turns(run):
+            folder = self._out / "lines"
+            return TurnedTomogram(profile=self._profile, model=self._model, run=run, shelf=self._shelf, lines_folder=folder)
+        return Tomogram(profile=self._profile, model=self._model, run=run, read_again=self._shelf)
 
     def _take_up(self, key: LineKey) -> None:
         written = self._written.get(key)

@@ -52,6 +52,8 @@ class Line:
     analysed; None where they were not kept."""
     cake_norm: NDArray[np.float32] | None = None
     """Sum of the corrections of each sector's pixels, shape (n_sectors, n_radial)."""
+    angles_deg: NDArray[np.float64] | None = None
+    """Rotation at each point, shape (n_points,), degree, where the stage swept; None where it stood at ``angle_deg``."""
     aborted: str = ""
     """Why the attempt ended early, in words; empty for a line that counts. Kept for the record, never analysed."""
 

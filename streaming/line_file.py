@@ -135,6 +135,8 @@ def _write_patterns(entry: Any, line: Line) -> None:
     _put(patterns, "position", line.positions_mm, "mm")
     _put(patterns, "q", line.q, "1/angstrom")
     patterns["is_received"] = line.is_received
+    if line.angles_deg is not None:
+        _put(patterns, "angle", line.angles_deg, "deg")
     for name in ("monitor", "transmitted"):
         readings = getattr(line, name)
         if readings is not None:
@@ -215,6 +217,7 @@ def _line_from_hdf5(file: Any) -> Line:
         geometry_sha256=_text(entry["geometry_sha256"]),
         monitor=_readings(patterns, "monitor"),
         transmitted=_readings(patterns, "transmitted"),
+        angles_deg=_readings(patterns, "angle"),
         cake=entry["sectors/mean"][()].astype(np.float32) if "sectors" in entry else None,
         cake_norm=entry["sectors/norm"][()].astype(np.float32) if "sectors" in entry else None,
         aborted=_text(entry["aborted"]),
@@ -230,7 +233,7 @@ def _check_shapes(line: Line) -> None:
             raise ValueError(f"{name} has shape {getattr(line, name).shape}, positions and q make it {shape}")
     if line.cake is not None and line.cake_norm is not None and line.cake.shape != (shape[0], *line.cake_norm.shape):
         raise ValueError(f"sectors have shape {line.cake.shape}, their norm {line.cake_norm.shape} for {shape[0]} points")
-    for name in ("monitor", "transmitted"):
+    for name in ("monitor", "transmitted", "angles_deg"):
         readings = getattr(line, name)
         if readings is not None and readings.shape != shape[:1]:
             raise ValueError(f"{name} has shape {readings.shape}, expected {shape[:1]}")

@@ -111,6 +111,7 @@ class OpenLine:
             geometry_sha256=next((measured.geometry_sha256 for measured in self._measured.values()), ""),
             monitor=self._of_each_point(flown.monitor) if flown else None,
             transmitted=self._of_each_point(flown.transmitted) if flown else None,
+            angles_deg=self._angles(),
             cake=cake,
             cake_norm=cake_norm,
             aborted=self.aborted,
@@ -139,6 +140,17 @@ class OpenLine:
         if values is None or len(values) != self.announced.n_points:
             return None
         return np.array(values, dtype=np.float64)
+
+    def _angles(self) -> NDArray[np.float64] | None:
+        """Give the angle of each point, where the stage swept: as captured, else as planned."""
+        announced = self.announced
+        if announced.angle_step_deg == 0:
+            return None
+        captured = self._of_each_point(self.flown.angles_deg) if self.flown else None
+        planned: NDArray[np.float64] = announced.angle_deg + announced.angle_step_deg * np.arange(
+            announced.n_points, dtype=np.float64
+        )
+        return planned if captured is None else captured
 
     def _positions(self) -> tuple[NDArray[np.float64], str]:
         announced = self.announced

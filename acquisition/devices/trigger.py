@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ ARMED = "Armed"
 RUNNING = "Running"
 DONE = "Done"
 
+AXES = ("fast", "rotation")
+
 TIMEOUT_S = 5.0
 """Arming and disarming are a put away; later than this the box does not listen."""
 
@@ -24,14 +26,16 @@ TIMEOUT_S = 5.0
 class GateTrain:
     """The gates of one line: position start, then a time train."""
 
-    start_mm: float
-    """Fast axis readback at the leading edge of the first gate."""
+    start: float
+    """Readback at the leading edge of the first gate, mm of the fast axis or degree of the rotation."""
     direction: int
-    """+1 or -1, the sense in which ``start_mm`` must be crossed."""
+    """+1 or -1, the sense in which ``start`` must be crossed."""
     n_pulses: int
     period_s: float
     exposure_s: float
     """Length of a gate."""
+    axis: Literal["fast", "rotation"] = "fast"
+    """The axis that must cross ``start``, and whose positions are captured."""
     capture: bool = True
     """Whether the box captures the position at the middle of each gate."""
 
@@ -53,6 +57,8 @@ class TriggerBox(Device):
     n_pulses = Component(EpicsSignal, ":NPULSES", kind="config", auto_monitor=True, put_complete=True)
     period = Component(EpicsSignal, ":PERIOD", kind="config", auto_monitor=True, put_complete=True)
     exposure = Component(EpicsSignal, ":EXPOSURE", kind="config", auto_monitor=True, put_complete=True)
+    axis = Component(EpicsSignal, ":AXIS", kind="omitted", put_complete=True, lazy=True)
+    """0 the fast axis, 1 the rotation."""
     capture = Component(EpicsSignal, ":CAPTURE", kind="config", auto_monitor=True, put_complete=True)
     is_armed = Component(EpicsSignal, ":ARM", kind="omitted", auto_monitor=True, put_complete=True)
     state = Component(EpicsSignalRO, ":STATE", kind="omitted", auto_monitor=True, string=True)
@@ -65,18 +71,23 @@ class TriggerBox(Device):
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self._promise: Promise | None = None
+        self._has_chosen_axis = False
 
     def prepare(self, value: GateTrain) -> Status:
         """Disarm and load a train; done when the box has it."""
         parts = [
             self.is_armed.set(0, timeout=TIMEOUT_S),
-            self.start.set(value.start_mm, timeout=TIMEOUT_S),
+            self.start.set(value.start, timeout=TIMEOUT_S),
             self.direction.set(value.direction, timeout=TIMEOUT_S),
             self.n_pulses.set(value.n_pulses, timeout=TIMEOUT_S),
             self.period.set(value.period_s, timeout=TIMEOUT_S),
             self.exposure.set(value.exposure_s, timeout=TIMEOUT_S),
             self.capture.set(int(value.capture), timeout=TIMEOUT_S),
         ]
+        # A box that knows the fast axis alone need not have this; it is connected when it is first used.
+        if value.axis != "fast" or self._has_chosen_axis:
+            self._has_chosen_axis = True
+            parts.append(self.axis.set(AXES.index(value.axis), timeout=TIMEOUT_S))
         loaded = parts[0]
         for part in parts[1:]:
             loaded = loaded & part

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 from acquisition.plans.layout import layout_of
 from acquisition.plans.programme import Move, PlannedRun, Programme, Step, Wait
 from acquisition.plans.shapes import lines_at, point_at, rest_of
+from acquisition.plans.turns import turns_of
 from acquisition.plans.until import Until
 from operando.errors import ProfileError
 from operando.profile import Cell, Profile
@@ -75,6 +76,40 @@ def xrdct(
     metadata = {"start_line": start_line, "continues": continues} if start_line or continues else {}
     run = PlannedRun(profile=changed, layout=layout, purpose="tomogram", metadata=metadata)
     return Programme(plan="xrdct", profile=changed, steps=(run,))
+
+
+def continuous_rotation(
+    profile: Profile,
+    *,
+    n_angles: Count | None = None,
+    n_positions: Annotated[int, Field(ge=2)] | None = None,
+    step_mm: Positive | None = None,
+    exposure_s: Positive | None = None,
+    angle_range_deg: Literal[180, 360] | None = None,
+    order: Literal["sequential", "interlaced"] | None = None,
+) -> Programme:
+    """Fly one tomogram by turns: the stage turns while frames are taken, the translation steps from turn to turn.
+
+    Maps come when half of the turns are in, at three quarters, and at the end; in interlaced order the half is every other
+    position. The trigger box must capture the rotation.
+
+    Parameters
+    ----------
+    n_angles, n_positions, step_mm, exposure_s, angle_range_deg, order
+        In place of the profile's n_lines, n_points, step_mm, exposure_s, angle_range_deg and order (here of the positions).
+    """
+    changed = _scan(
+        profile,
+        n_lines=n_angles,
+        n_points=n_positions,
+        step_mm=step_mm,
+        exposure_s=exposure_s,
+        angle_range_deg=angle_range_deg,
+        order=order,
+    )
+    metadata = {"sweep": "rotation", "direction_rule": "even turns towards positive angles, odd turns back"}
+    run = PlannedRun(profile=changed, layout=turns_of(changed), purpose="tomogram", metadata=metadata)
+    return Programme(plan="continuous_rotation", profile=changed, steps=(run,))
 
 
 def slice_stack(profile: Profile, *, heights_mm: Several, axis: str = "z") -> Programme:
@@ -300,6 +335,7 @@ CATALOGUE: Mapping[str, Callable[..., Programme]] = {
     plan.__name__: plan
     for plan in (
         xrdct,
+        continuous_rotation,
         slice_stack,
         series,
         sparse_series,

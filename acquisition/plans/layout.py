@@ -1,7 +1,7 @@
 """Where every line of a scan flies, and whether the beamline can fly it: known before anything moves."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,64 @@ from acquisition.workspace import Workspace
 from operando.errors import ProfileError
 from operando.profile import Profile
 from operando.scan import TomogramGrid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """The motion of one line: one axis sweeps from rest to rest, the other stands. In the units of the axes."""
+
+    axis: Literal["fast", "rotation"]
+    """The one that sweeps."""
+    start: float
+    gate: float
+    """Leading edge of the first gate."""
+    end: float
+    still: float
+    """Where the other axis stands."""
+    speed: float
+
+
+class Flown(Protocol):
+    """One line of a layout, whichever axis sweeps."""
+
+    @property
+    def index(self) -> int:
+        """Its number in the run."""
+        ...
+
+    @property
+    def direction(self) -> Literal[1, -1]:
+        """The sense in which the sweeping axis crosses its gate."""
+        ...
+
+    @property
+    def angle_deg(self) -> float:
+        """Of the first exposure."""
+        ...
+
+    @property
+    def angle_step_deg(self) -> float:
+        """From one exposure to the next; 0 where the stage stands."""
+        ...
+
+    @property
+    def first_position_mm(self) -> float:
+        """Of the first exposure."""
+        ...
+
+    @property
+    def step_mm(self) -> float:
+        """From one exposure to the next; 0 where the fast axis stands."""
+        ...
+
+    @property
+    def sweep(self) -> Sweep:
+        """The motion."""
+        ...
+
+    def planned_mm(self, n_points: int) -> NDArray[np.float64]:
+        """Give the position at each exposure, shape (n_points,), mm."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +89,19 @@ class Line:
     """Leading edge of the first gate."""
     end_mm: float
     """Where the axis comes to rest."""
+    speed_mm_s: float
+
+    @property
+    def angle_step_deg(self) -> float:
+        """Nothing: the stage stands."""
+        return 0.0
+
+    @property
+    def sweep(self) -> Sweep:
+        """The motion of the fast axis."""
+        return Sweep(
+            axis="fast", start=self.start_mm, gate=self.gate_mm, end=self.end_mm, still=self.angle_deg, speed=self.speed_mm_s
+        )
 
     def planned_mm(self, n_points: int) -> NDArray[np.float64]:
         """Give the middle of each exposure in flying order, shape (n_points,), mm."""
@@ -43,7 +114,7 @@ class Layout:
 
     flight: Flight
     grid: TomogramGrid
-    lines: tuple[Line, ...]
+    lines: tuple[Flown, ...]
     line_s: float
     """A sweep from standstill to standstill, s."""
     total_s: float
@@ -102,7 +173,13 @@ def complaints(profile: Profile, layout: Layout) -> list[str]:
             f"lines with run-up reach from {low_mm:.4g} to {high_mm:.4g} mm, "
             f"the fast axis from {fast.low:g} to {fast.high:g} mm: shorten the line or move scan.centre_mm"
         )
-    least, most = float(layout.grid.angles_deg.min()), float(layout.grid.angles_deg.max())
+    least, most = turned_ends(layout)
+    turn_deg_s = max((line.sweep.speed for line in layout.lines if line.sweep.axis == "rotation"), default=0.0)
+    if turn_deg_s > rotation.speed:
+        found.append(
+            f"the stage would turn at {turn_deg_s:.4g} deg/s, above its {rotation.speed:g} deg/s: "
+            "lengthen scan.exposure_s or take more angles"
+        )
     if least < rotation.low or most > rotation.high:
         found.append(
             f"angles run from {least:g} to {most:g} deg, the rotation stage from {rotation.low:g} to {rotation.high:g} deg: "
@@ -132,13 +209,24 @@ def check_layout(profile: Profile, layout: Layout) -> None:
 
 def wound_by(layout: Layout) -> float:
     """Give how far from zero the rotation goes, degree: what the cables of a cell are wound up by."""
-    return float(np.abs(layout.grid.angles_deg).max(initial=0.0))
+    return max(map(abs, turned_ends(layout)))
+
+
+def turned_ends(layout: Layout) -> tuple[float, float]:
+    """Give the lowest and the highest angle that the stage reaches, degree."""
+    ends = [end for line in layout.lines for end in _ends_of(line, "rotation")]
+    return min(ends), max(ends)
 
 
 def sweep_ends(layout: Layout) -> tuple[float, float]:
     """Give the lowest and the highest position that the fast axis reaches, mm."""
-    ends = [end for line in layout.lines for end in (line.start_mm, line.end_mm)]
+    ends = [end for line in layout.lines for end in _ends_of(line, "fast")]
     return min(ends), max(ends)
+
+
+def _ends_of(line: Flown, axis: Literal["fast", "rotation"]) -> tuple[float, ...]:
+    sweep = line.sweep
+    return (sweep.start, sweep.end) if sweep.axis == axis else (sweep.still,)
 
 
 def _workspace_complaints(profile: Profile, *, low_mm: float, high_mm: float) -> list[str]:
@@ -166,4 +254,5 @@ def line_at(index: int, angle_deg: float, *, flight: Flight, centre_mm: float, h
         start_mm=start_mm,
         gate_mm=gate_mm,
         end_mm=start_mm + direction * flight.travel_mm,
+        speed_mm_s=flight.speed_mm_s,
     )

@@ -20,7 +20,7 @@ from acquisition.devices.detector import Exposure
 from acquisition.devices.shutter import CLOSED, OPEN
 from acquisition.devices.trigger import GateTrain
 from acquisition.plans.interruptions import Interruptions
-from acquisition.plans.layout import Layout, Line
+from acquisition.plans.layout import Flown, Layout, Sweep
 from operando.profile import Control
 from operando.scan import LineKey
 
@@ -124,7 +124,7 @@ class Flyer:
         self._check(stretch)
         return stretch
 
-    def fly(self, line: Line, *, stretch: Stretch) -> Generator[Msg, Any, LineKey]:
+    def fly(self, line: Flown, *, stretch: Stretch) -> Generator[Msg, Any, LineKey]:
         """Fly a line once; returns which attempt it was.
 
         Raises
@@ -133,7 +133,8 @@ class Flyer:
             If frames or gates are missing, or the line was interrupted.
         """
         yield from self._turn(line, stretch)
-        yield from self._set_speed(self.layout.flight.speed_mm_s, stretch)
+        sweeping, _ = of_sweep(self.devices, line.sweep)
+        yield from self._set_speed(sweeping, line.sweep.speed, stretch)
         yield from self._started(bps.kickoff(self.devices.trigger, group="gates"))
         yield from bps.wait(group="gates", timeout=ANSWER_S)
         self._check(stretch)
@@ -158,44 +159,46 @@ class Flyer:
         yield from bps.stop(self.devices.detector)
         self.statuses.clear()
 
-    def _turn(self, line: Line, stretch: Stretch) -> Plan:
+    def _turn(self, line: Flown, stretch: Stretch) -> Plan:
         """Bring rotation, fast axis, shutter and trigger box to the start of a line."""
-        flight = self.layout.flight
+        flight, sweep = self.layout.flight, line.sweep
+        sweeping, standing = of_sweep(self.devices, sweep)
+        described = self.control.fast if sweep.axis == "fast" else self.control.rotation
         train = GateTrain(
-            start_mm=line.gate_mm,
+            axis=sweep.axis,
+            start=sweep.gate,
             direction=line.direction,
             n_pulses=flight.n_points,
             period_s=flight.period_s,
             exposure_s=flight.exposure_s,
         )
-        position_mm = yield from bps.rd(self.devices.fast.user_readback)
-        is_away = abs(position_mm - line.start_mm) > self.control.fast.tolerance
-        if is_away:
-            yield from self._set_speed(self.control.fast.speed, stretch)
-            yield from self._started(bps.abs_set(self.devices.fast, line.start_mm, group="turn"))
-        yield from self._started(bps.abs_set(self.devices.rotation, line.angle_deg, group="turn"))
+        position = yield from bps.rd(sweeping.user_readback)
+        if abs(position - sweep.start) > described.tolerance:
+            yield from self._set_speed(sweeping, described.speed, stretch)
+            yield from self._started(bps.abs_set(sweeping, sweep.start, group="turn"))
+        yield from self._started(bps.abs_set(standing, sweep.still, group="turn"))
         yield from self._started(bps.prepare(self.devices.trigger, train, group="turn"))
         yield from self._started(bps.abs_set(self.devices.shutter, OPEN if self.has_beam else CLOSED, group="turn"))
         yield from bps.wait(group="turn", timeout=self._turn_deadline_s())
         self._check(stretch)
 
-    def _set_speed(self, speed: float, stretch: Stretch) -> Plan:
-        """Set the platform's speed and read it back: a controller clamps what it cannot do."""
-        velocity = self.devices.fast.velocity
+    def _set_speed(self, axis: Any, speed: float, stretch: Stretch) -> Plan:
+        """Set an axis' speed and read it back: a controller clamps what it cannot do."""
+        velocity = axis.velocity
         if (yield from bps.rd(velocity)) != speed:
             yield from self._started(bps.abs_set(velocity, speed, group="speed"))
             yield from bps.wait(group="speed", timeout=ANSWER_S)
         self._check(stretch)
         found = yield from _settled(velocity, speed)
         if abs(found - speed) > 1e-4 * speed:
-            raise LineFailedError(f"the fast axis accepts {found:.6g} mm/s, wanted {speed:.6g}: check its velocity limits")
+            raise LineFailedError(f"{axis.name} accepts a speed of {found:.6g}, wanted {speed:.6g}: check its velocity limits")
 
-    def _sweep(self, line: Line, stretch: Stretch) -> Plan:
+    def _sweep(self, line: Flown, stretch: Stretch) -> Plan:
         deadline_s = 2 * self.layout.line_s + ANSWER_S
         self._check(stretch)
         yield from self._started(bps.complete(self.devices.trigger, group="sweep"))
         self._check(stretch)
-        yield from self._started(bps.abs_set(self.devices.fast, line.end_mm, group="sweep"))
+        yield from self._started(bps.abs_set(of_sweep(self.devices, line.sweep)[0], line.sweep.end, group="sweep"))
         yield from bps.wait(group="sweep", timeout=deadline_s)
         self._check(stretch)
         n_gates = yield from _settled(self.devices.trigger.count, self.layout.flight.n_points)
@@ -225,25 +228,34 @@ class Flyer:
             "needs more of the processor than it gets: close other programs, or lengthen scan.exposure_s",
         )
 
-    def _tell(self, line: Line, stretch: Stretch, *, start_s: float, end_s: float) -> Generator[Msg, Any, LineKey]:
+    def _tell(self, line: Flown, stretch: Stretch, *, start_s: float, end_s: float) -> Generator[Msg, Any, LineKey]:
         """Document the line, and announce that it has flown."""
         trains = yield from bps.collect(self.devices.trigger, name="gates")
         yield from bps.collect(self.devices.detector, name="frames", return_payload=False)
         readings = yield from self._event("lines", self.devices.rotation, self.devices.ring)
         self._check(stretch)
         rotation, ring = readings
-        positions_mm, times_s = _captured(trains, self.devices.trigger.name)
+        captured, times_s = _captured(trains, self.devices.trigger.name)
         n_points = self.layout.flight.n_points
         if len(times_s) == n_points:
             half_s = 0.5 * self.layout.flight.exposure_s
             start_s, end_s = float(times_s[0]) - half_s, float(times_s[-1]) + half_s
         cell = yield from self._cell_at(0.5 * (start_s + end_s))
         self._check(stretch)
-        is_captured = len(positions_mm) == n_points
+        is_captured = len(captured) == n_points
+        angle_deg = float(rotation[self.devices.rotation.name]["value"])
+        positions_mm: NDArray[np.float64] = line.planned_mm(n_points)
+        angles_deg: NDArray[np.float64] = np.empty(0)
+        if line.sweep.axis == "rotation":
+            planned_deg = line.angle_deg + line.angle_step_deg * np.arange(n_points, dtype=np.float64)
+            angles_deg, angle_deg = captured if is_captured else planned_deg, line.angle_deg
+        elif is_captured:
+            positions_mm = captured
         return self.announcer.line_flown(
-            (positions_mm if is_captured else line.planned_mm(n_points)).tolist(),
+            positions_mm.tolist(),
+            angles_deg=angles_deg.tolist(),
             source="captured" if is_captured else "computed",
-            angle_deg=float(rotation[self.devices.rotation.name]["value"]),
+            angle_deg=angle_deg,
             ring_current_ma=float(ring[self.devices.ring.current.name]["value"]),
             cell=cell,
             start_s=start_s,
@@ -290,6 +302,12 @@ class Flyer:
         # The axes know their own deadlines from where they stand; this one is for a device that is silent.
         fast, rotation = self.control.fast, self.control.rotation
         return ANSWER_S + 3 * max((fast.high - fast.low) / fast.speed, (rotation.high - rotation.low) / rotation.speed)
+
+
+def of_sweep(devices: "BeamlineDevices", sweep: Sweep) -> tuple[Any, Any]:
+    """Give the axis that sweeps and the one that stands."""
+    both = devices.fast, devices.rotation
+    return both if sweep.axis == "fast" else both[::-1]
 
 
 def _settled(signal: Any, wanted: float) -> Plan:

@@ -70,6 +70,7 @@ def point_at(profile: Profile, *, position_mm: float, angle_deg: float, n_frames
             start_mm=position_mm - approach_mm,
             gate_mm=position_mm - 0.2 * approach_mm,
             end_mm=position_mm,
+            speed_mm_s=speed_mm_s,
         )
         for index in range(n_lines)
     )

@@ -6,7 +6,7 @@ next attempt, from where the plan stands.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,19 @@ from acquisition.cell.history import CellHistory
 from acquisition.devices.shutter import CLOSED
 from acquisition.plans.between import Again, Backlog, Holder, NoBacklog, wait_for_word, wait_past_topup
 from acquisition.plans.interruptions import Interruptions
-from acquisition.plans.layout import Layout, Line, check_layout
-from acquisition.plans.line import ANSWER_S, INTERRUPTED, Flyer, InterruptedLineError, LineFailedError, SentImages, Stretch
+from acquisition.plans.layout import Flown, Layout, check_layout
+from acquisition.plans.line import (
+    ANSWER_S,
+    INTERRUPTED,
+    Flyer,
+    InterruptedLineError,
+    LineFailedError,
+    SentImages,
+    Stretch,
+    of_sweep,
+)
 from operando.errors import ProfileError
-from operando.profile import Profile
+from operando.profile import Axis, Profile
 from operando.scan import LineKey
 
 if TYPE_CHECKING:
@@ -90,9 +99,11 @@ def xrdct(
     """
     check_layout(profile, layout)
     check_beamline(devices, layout)
-    fast_speed = profile.control.fast.speed
+    speeds: dict[str, float] = {
+        axis: _described(profile, axis).speed for axis in ("fast", *(line.sweep.axis for line in layout.lines))
+    }
     interruptions = Interruptions(
-        restore=lambda: devices.fast.velocity.put(fast_speed), on_pause=lambda: announcer.abort_line(INTERRUPTED)
+        restore=lambda: _put_speeds(devices, speeds), on_pause=lambda: announcer.abort_line(INTERRUPTED)
     )
     flyer = Flyer(
         devices=devices,
@@ -120,7 +131,7 @@ def xrdct(
         yield from bps.close_run(reason=end_wish() or None)
 
     plan = bpp.finalize_wrapper(
-        bpp.suspend_wrapper(flown(), list(suspenders)), lambda: _rest(devices, interruptions, speed=fast_speed)
+        bpp.suspend_wrapper(flown(), list(suspenders)), lambda: _rest(devices, interruptions, speeds=speeds)
     )
     yield from bpp.rewindable_wrapper(plan, False)
 
@@ -133,17 +144,20 @@ def check_beamline(devices: "BeamlineDevices", layout: Layout) -> None:
     ProfileError
         With what it answers; nothing has been put then.
     """
-    fastest = devices.fast.max_speed.get()
-    if 0 < fastest < layout.flight.speed_mm_s:
-        raise ProfileError(
-            f"{devices.fast.name} flies at most {fastest:g} mm/s, this scan wants {layout.flight.speed_mm_s:.4g}: "
-            "lengthen scan.exposure_s or shorten scan.step_mm"
-        )
+    for sweep in {line.sweep.axis: line.sweep for line in layout.lines}.values():
+        sweeping, _ = of_sweep(devices, sweep)
+        fastest = sweeping.max_speed.get()
+        if 0 < fastest < sweep.speed:
+            raise ProfileError(
+                f"{sweeping.name} does at most {fastest:g} a second, this scan wants {sweep.speed:.4g}: "
+                "lengthen scan.exposure_s or shorten the step"
+            )
     try:
-        for line in layout.lines:
-            for end_mm in (line.start_mm, line.end_mm):
-                devices.fast.check_value(end_mm)
-            devices.rotation.check_value(line.angle_deg)
+        for sweep in (line.sweep for line in layout.lines):
+            sweeping, standing = of_sweep(devices, sweep)
+            for end in (sweep.start, sweep.end):
+                sweeping.check_value(end)
+            standing.check_value(sweep.still)
     except ValueError as refused:  # ophyd's LimitError is one
         raise ProfileError(f"this scan cannot be flown as the beamline stands: {refused}") from refused
 
@@ -175,7 +189,7 @@ def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -
 
 
 def _fly_until_flown(
-    flyer: Flyer, line: Line, stretch: Stretch | None, *, n_lines: int, profile: Profile, holder: Holder
+    flyer: Flyer, line: Flown, stretch: Stretch | None, *, n_lines: int, profile: Profile, holder: Holder
 ) -> Generator[Msg, Any, tuple[LineKey | None, Stretch | None]]:
     """Fly one line, as often as its attempts fail; returns which attempt it was, and the stretch that goes on.
 
@@ -218,12 +232,13 @@ def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:
     )
 
 
-def _rest(devices: "BeamlineDevices", interruptions: Interruptions, *, speed: float) -> Plan:
+def _rest(devices: "BeamlineDevices", interruptions: Interruptions, *, speeds: Mapping[str, float]) -> Plan:
     """Close the shutter, end the series, disarm the box, stop and restore the speed; each even if another fails."""
     yield from _even_if_others_fail(partial(_close, devices))
     for device in (devices.detector, devices.trigger):
         yield from _even_if_others_fail(partial(bps.unstage, device))
-    yield from _even_if_others_fail(partial(_restore_speed, devices, speed))
+    for axis, speed in speeds.items():
+        yield from _even_if_others_fail(partial(_restore_speed, getattr(devices, axis), speed))
     yield from bps.unstage(interruptions)
 
 
@@ -232,9 +247,18 @@ def _close(devices: "BeamlineDevices") -> Plan:
     yield from bps.wait(group="close", timeout=ANSWER_S)
 
 
-def _restore_speed(devices: "BeamlineDevices", speed: float) -> Plan:
-    yield from bps.stop(devices.fast)
-    yield from bps.abs_set(devices.fast.velocity, speed, group="restore")
+def _put_speeds(devices: "BeamlineDevices", speeds: Mapping[str, float]) -> None:
+    for axis, speed in speeds.items():
+        getattr(devices, axis).velocity.put(speed)
+
+
+def _described(profile: Profile, axis: str) -> Axis:
+    return profile.control.fast if axis == "fast" else profile.control.rotation
+
+
+def _restore_speed(axis: Any, speed: float) -> Plan:
+    yield from bps.stop(axis)
+    yield from bps.abs_set(axis.velocity, speed, group="restore")
     yield from bps.wait(group="restore", timeout=ANSWER_S)
 
 

@@ -92,6 +92,7 @@ class TriggerBoxRecord(PVGroup):
     n_pulses = pvproperty(value=1, name=":NPULSES")
     period = pvproperty(value=0.04, name=":PERIOD", precision=6, units="s")
     exposure = pvproperty(value=0.03, name=":EXPOSURE", precision=6, units="s")
+    axis = pvproperty(value=0, name=":AXIS", doc="0 watches and captures the fast axis, 1 the rotation")
     capture = pvproperty(value=1, name=":CAPTURE")
     arm = pvproperty(value=0, name=":ARM")
     state = pvproperty(value=STATES[0], name=":STATE", dtype=ChannelType.ENUM, enum_strings=list(STATES), read_only=True)
@@ -131,6 +132,7 @@ class TriggerBoxRecord(PVGroup):
                 period_s=self.period.value,
                 exposure_s=self.exposure.value,
                 captures=bool(self.capture.value),
+                axis=self.axis.value,
             )
             try:
                 self._box.arm(now_s=self._clock())

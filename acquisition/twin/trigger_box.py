@@ -32,6 +32,8 @@ class Train:
     period_s: float = 1.0
     exposure_s: float = 1.0
     captures: bool = True
+    axis: int = 0
+    """0: the fast axis must cross the start and is captured; 1: the rotation."""
 
     def complaint(self) -> str:
         """Say why this train cannot be given; empty if it can."""
@@ -58,6 +60,7 @@ class TriggerBox:
     number: int = 0
     """Pulses over the life of the box."""
     positions_mm: list[float] = field(default_factory=list)
+    """Of the axis that the train watches: degrees where that is the rotation."""
     times_s: list[float] = field(default_factory=list)
     first_edge_s: float = 0.0
     looked_s: float = 0.0
@@ -108,8 +111,9 @@ class TriggerBox:
         return self._gate_end_s(self.count) if self.state == "Running" else None
 
     def _look(self, now_s: float) -> None:
-        crossing_s = self.fast.trajectory.crossing_s(
-            axis=self.axis,
+        watched, axis = self._watched()
+        crossing_s = watched.trajectory.crossing_s(
+            axis=axis,
             position=self.train.start_mm,
             direction=self.train.direction,
             after_s=self.looked_s,
@@ -119,6 +123,9 @@ class TriggerBox:
         if crossing_s is not None:
             self.first_edge_s = crossing_s
             self.state = "Running"
+
+    def _watched(self) -> tuple[Platform, int]:
+        return (self.rotation, 0) if self.train.axis else (self.fast, self.axis)
 
     def _gate_end_s(self, gate: int) -> float:
         return self.first_edge_s + gate * self.train.period_s + self.train.exposure_s
@@ -138,7 +145,7 @@ class TriggerBox:
         self.number += 1
         self.times_s.append(middle_s)
         if self.train.captures:
-            self.positions_mm.append(fast_mm)
+            self.positions_mm.append(pulse.angle_deg if self.train.axis else fast_mm)
         return pulse
 
 

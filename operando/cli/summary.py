@@ -37,7 +37,8 @@ def summary_since(started_s: float) -> Finish:
             **_frames_on_the_way(beamtime.profile),
             "lines": last.lines_done,
             "attempts": last.attempts,
-            **_maps_in_archive(beamtime.out / "scan.nxs"),
+            # Dark frames, a sign test and the like make no maps.
+            **(_maps_in_archive(beamtime.out / "scan.nxs") if (beamtime.out / "scan.nxs").exists() else {}),
         }
         _write(summary, beamtime.out)
 
@@ -59,6 +60,8 @@ def frames_in_archive(out: Path) -> dict[str, Any]:
     missing: list[tuple[int, int]] = []
     start_s, end_s = np.inf, -np.inf
     for path in sorted((out / "lines").rglob("*.h5")):
+        if path.parent.name.endswith("-turned"):
+            continue  # put together from other line files
         with h5py.File(path, "r") as file:
             entry = file["entry"]
             is_received = entry["patterns/is_received"][()].astype(bool)

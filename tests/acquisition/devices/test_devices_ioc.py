@@ -62,7 +62,7 @@ def fly(devices, *, direction, n_points=11, capture=True):
     """Sweep one line with the plan's own geometry, and give the centres that were planned."""
     first_mm, run_up_mm = -0.5 * (n_points - 1) * STEP_MM * direction, 0.8
     train = GateTrain(
-        start_mm=first_mm - direction * SPEED_MM_S * EXPOSURE_S / 2,
+        start=first_mm - direction * SPEED_MM_S * EXPOSURE_S / 2,
         direction=direction,
         n_pulses=n_points,
         period_s=STEP_MM / SPEED_MM_S,
@@ -189,7 +189,7 @@ def test_without_capture_the_box_gives_times_and_no_positions(at_start):
 
 
 def test_a_train_that_is_disarmed_fails_with_the_gates_given(at_start):
-    train = GateTrain(start_mm=1.0, direction=1, n_pulses=5, period_s=0.05, exposure_s=0.02)
+    train = GateTrain(start=1.0, direction=1, n_pulses=5, period_s=0.05, exposure_s=0.02)
     at_start.trigger.prepare(train).wait(5)
     at_start.trigger.kickoff().wait(5)
     status = at_start.trigger.complete()
@@ -200,7 +200,7 @@ def test_a_train_that_is_disarmed_fails_with_the_gates_given(at_start):
 
 def test_a_train_that_cannot_be_given_does_not_arm(at_start, monkeypatch):
     monkeypatch.setattr("acquisition.devices.trigger.TIMEOUT_S", 0.5)
-    train = GateTrain(start_mm=1.0, direction=1, n_pulses=5, period_s=0.01, exposure_s=0.02)
+    train = GateTrain(start=1.0, direction=1, n_pulses=5, period_s=0.01, exposure_s=0.02)
     at_start.trigger.prepare(train).wait(5)
     with pytest.raises(TimeoutError, match="did not arm"):
         at_start.trigger.kickoff().wait(5)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,7 +56,7 @@ class FakeAxis(Device):
         super().__init__("", name=name)
         self.user_readback.name = name
         self.limit = limit
-        self.on_swept: Callable[[float, float], None] = lambda start, end: None
+        self.on_swept: Callable[[float, float, float], None] = lambda start, end, speed: None
         self.gets_stuck = 0
         self.may_arrive = threading.Event()
         """While this is not set, moves go on without an end; they can be stopped."""
@@ -106,7 +107,7 @@ class FakeAxis(Device):
             fraction = min((time.monotonic() - began) / duration, 1.0) if duration else 1.0
         end = start + fraction * (target - start)
         self.user_readback.put(end)
-        self.on_swept(start, end)
+        self.on_swept(start, end, self.velocity.get())
         if success:
             status.set_finished()
         else:
@@ -156,17 +157,17 @@ class FakeTriggerBox(Device):
         self._status = Status(self)
         return self._status
 
-    def swept(self, start: float, end: float) -> None:
+    def swept(self, start: float, end: float, speed: float, *, axis: str = "fast") -> None:
         """Give the gates whose leading edge the axis has crossed."""
         train = self.train
-        if not self.is_armed or np.sign(end - start) != train.direction:
+        if not self.is_armed or train.axis != axis or np.sign(end - start) != train.direction:
             return
         n_lost, self.loses = min(self.loses, train.n_pulses), 0
         if self.goes_on_by_time:
             self._give_by_time(train, start, end)
             return
-        step = train.direction * TEST_STEP_MM
-        middle = train.start_mm + train.direction * 0.5 * train.exposure_s * TEST_STEP_MM / train.period_s
+        step = train.direction * speed * train.period_s
+        middle = train.start + train.direction * 0.5 * train.exposure_s * speed
         positions = [middle + i * step for i in range(train.n_pulses - n_lost)]
         self._positions = [p for p in positions if (end - p) * train.direction >= 0 >= (start - p) * train.direction]
         for position in self._positions:
@@ -177,7 +178,7 @@ class FakeTriggerBox(Device):
 
     def _give_by_time(self, train: Any, start: float, end: float) -> None:
         """Give the whole train once its start is crossed, as real boxes do: where the axis stands does not end it."""
-        if not (end - train.start_mm) * train.direction >= 0 >= (start - train.start_mm) * train.direction:
+        if not (end - train.start) * train.direction >= 0 >= (start - train.start) * train.direction:
             return
         self._positions = [end] * train.n_pulses
         for position in self._positions:
@@ -343,6 +344,7 @@ class FakeBeamline:
         self.layout = layout_of(self.profile)
         fast, rotation = FakeAxis(name="fast", limit=8.0), FakeAxis(name="rotation", limit=400.0)
         rotation.velocity.put(90.0)
+        rotation.max_speed.put(90.0)
         trigger, detector = FakeTriggerBox(name="trigger"), FakeDetector(name="detector")
         self.devices = SimpleNamespace(
             fast=fast,
@@ -354,6 +356,7 @@ class FakeBeamline:
             hexapod=FakeHexapod(),
         )
         fast.on_swept = trigger.swept
+        rotation.on_swept = partial(trigger.swept, axis="rotation")
         trigger.on_gate = detector.gate
         detector.on_frame = self._frame
         self.announcer = Announcer(self, profile=self.profile, layout=self.layout)
@@ -367,6 +370,15 @@ class FakeBeamline:
         """Keep a journal message; the announcer's store."""
         self.seen.append(message)
         return self.journal.append(message)
+
+    @property
+    def head(self) -> int:
+        """The number of the newest message."""
+        return self.journal.head
+
+    def since(self, number: int, *, limit: int) -> list[Any]:
+        """Give what the journal holds."""
+        return self.journal.since(number, limit=limit)
 
     def plan(self, **options: Any) -> Iterator[Any]:
         return xrdct(
@@ -409,12 +421,13 @@ class FakeBeamline:
 
     def _frame(self, series: int, image_id: int, position: float) -> None:
         devices = self.devices
+        is_turn = devices.trigger.train.axis == "rotation"
         self.seen.append(
             Frame(
                 series=series,
                 image_id=image_id,
-                fast_mm=position,
-                angle_deg=devices.rotation.user_readback.get(),
+                fast_mm=devices.fast.user_readback.get() if is_turn else position,
+                angle_deg=position if is_turn else devices.rotation.user_readback.get(),
                 has_beam=devices.shutter.status.get() == 1,
             )
         )
@@ -425,7 +438,8 @@ def small_profile() -> Profile:
     """Three lines of five points, so small that a scan of the fakes takes a tenth of a second."""
     profile = read_profile("demo")
     scan = {"n_lines": 3, "n_points": 5, "step_mm": TEST_STEP_MM, "exposure_s": 0.001, "order": "sequential"}
-    control = profile.control.model_copy(update={"channels": {"1": "X:1", "2": "X:2"}})
+    rotation = profile.control.rotation.model_copy(update={"low": -60.0})
+    control = profile.control.model_copy(update={"channels": {"1": "X:1", "2": "X:2"}, "rotation": rotation})
     pin = SignPin(phase="al", x_mm=1.5, y_mm=0.5)
     return profile.model_copy(update={"scan": profile.scan.model_copy(update=scan), "control": control, "sign_pin": pin})
 

@@ -20,6 +20,7 @@ from operando.messages import CellReading, LineAnnounced, LineFlown, Notice, Run
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "xrdct": {"start_line": 1},
+    "continuous_rotation": {"n_angles": 4, "n_positions": 3, "exposure_s": 0.6},
     "slice_stack": {"heights_mm": [0.5, 1.0]},
     "series": {"n_tomograms": 2},
     "sparse_series": {"n_tomograms": 2, "interval_s": 30},
@@ -235,7 +236,7 @@ def test_beam_damage_rests_then_compares_a_fresh_slice(fly: Callable[..., Any]) 
 @pytest.mark.parametrize(
     ("name", "arguments", "complaint"),
     [
-        ("nothing", {}, "there is no plan 'nothing': choose one of xrdct, slice_stack"),
+        ("nothing", {}, "there is no plan 'nothing': choose one of xrdct, continuous_rotation, slice_stack"),
         ("series", {}, "n_tomograms: Missing required"),
         ("series", {"n_tomograms": "many"}, "n_tomograms: Input should be a valid integer"),
         ("dark", {"frames": 3}, "frames: Unexpected keyword argument; it takes n_frames="),
@@ -285,3 +286,30 @@ def test_every_wait_of_every_plan_has_a_deadline(engine: RunEngine, small_beamli
         engine.msg_hook = hook
     assert len(timeouts) > 8
     assert all(timeout is not None and 0 < timeout < 3600 for timeout in timeouts)
+
+
+def test_turns_step_the_translation_and_sweep_the_rotation_to_and_fro(fly: Callable[..., Any]) -> None:
+    beamline = fly("continuous_rotation", n_angles=4, n_positions=3, exposure_s=0.6, order="sequential")
+    announced, flown = beamline.messages(LineAnnounced), beamline.messages(LineFlown)
+    assert [one.first_position_mm for one in announced] == pytest.approx([-0.01, 0.0, 0.01])
+    assert [(one.angle_deg, one.angle_step_deg) for one in announced] == [(0, 45), (135, -45), (0, 45)]
+    for one in flown:
+        assert sorted(one.angles_deg) == pytest.approx([0, 45, 90, 135])
+        assert len(set(one.positions_mm)) == 1
+    by_line = {(frame.fast_mm, round(frame.angle_deg)) for frame in beamline.frames}
+    assert len(by_line) == 12
+    started = beamline.messages(RunStarted)[0]
+    assert (started.angles_deg, started.n_points) == ([0, 45, 90, 135], 3)
+    assert started.metadata["sweep"] == "rotation"
+
+
+def test_interlaced_turns_spread_each_pass_over_the_slice(small_profile: Any) -> None:
+    run = make_programme("continuous_rotation", small_profile, {"n_positions": 8, "order": "interlaced"}).runs[0]
+    positions = [round(line.first_position_mm / 0.01 + 3.5) for line in run.layout.lines]
+    assert sorted(positions) == list(range(8))
+    assert sorted(positions[:4]) == [0, 2, 4, 6]
+
+
+def test_stage_that_cannot_turn_so_fast_is_named_before_anything_moves(small_profile: Any) -> None:
+    programme = make_programme("continuous_rotation", small_profile, {"n_angles": 2, "exposure_s": 0.001})
+    assert "the stage would turn at 4.615e+04 deg/s, above its 90 deg/s" in programme_complaints(programme)[0]

@@ -22,6 +22,7 @@ EVERY = 6
 
 SHORT: dict[str, dict[str, Any]] = {
     "xrdct": {"start_line": 1},
+    "continuous_rotation": {"n_angles": 2, "n_positions": 2, "exposure_s": 1.5},
     "slice_stack": {"heights_mm": [0.5], "axis": "z"},
     "series": {"n_tomograms": 1},
     "sparse_series": {"n_tomograms": 1, "interval_s": 1},
@@ -79,6 +80,7 @@ def assert_safe(beamline: Any) -> None:
     assert not devices.trigger.is_armed
     assert not any(axis.is_moving for axis in (devices.fast, devices.rotation, *devices.hexapod.axes.values()))
     assert devices.fast.velocity.get() == beamline.profile.control.fast.speed
+    assert devices.rotation.velocity.get() == beamline.profile.control.rotation.speed
     ends = {(one.run, one.line, one.attempt) for kind in (LineFlown, LineAborted) for one in beamline.messages(kind)}
     assert ends == {(one.run, one.line, one.attempt) for one in beamline.messages(LineAnnounced)}
     assert len(beamline.messages(RunStopped)) == len(beamline.messages(RunStarted))

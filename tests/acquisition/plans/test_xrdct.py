@@ -139,6 +139,6 @@ def test_scan_beyond_what_the_beamline_allows_opens_no_run(beamline: Any, run: C
 
 def test_axis_that_is_too_slow_opens_no_run(beamline: Any, run: Callable[..., Any]) -> None:
     beamline.devices.fast.max_speed.put(1.0)
-    with pytest.raises(Exception, match="flies at most 1 mm/s, this scan wants 5"):
+    with pytest.raises(Exception, match="does at most 1 a second, this scan wants 5"):
         run(beamline)
     assert beamline.seen == []
