@@ -419,6 +419,17 @@ class Effects(Section):
     """Pixels stop at the detector's largest count."""
     noise: bool = True
     """Counting statistics; without, every pixel holds its rounded mean."""
+    air: bool = True
+    """The air between collimator and beam stop scatters."""
+    halo: bool = True
+    """Separator, electrolyte and air scatter coherently, with their broad maxima."""
+    compton: bool = True
+    thermal_diffuse: bool = True
+    """What the Debye-Waller factors take from the reflections is scattered between them."""
+    ring_decay: bool = True
+    """The ring's current decays and is topped up."""
+    uneven: bool = True
+    """Wound cells differ from place to place: lag near can, tab and core, hot spots of inactive oxide, a wave of loading."""
 
     @property
     def reaches_into_depth(self) -> bool:

@@ -28,7 +28,8 @@ class Beamline:
         self.stage = Mover(make_stage(control.rotation, clock=clock, haste=self._haste), clock=clock)
         self.fast, self.fast_axis = _make_fast(control, clock=clock, haste=self._haste)
         self.shutter = ShutterRecord(control.shutter, clock=clock)
-        self.ring = RingRecord(current=control.ring_current, countdown=control.topup_countdown, clock=clock)
+        decays = profile.twin is None or profile.twin.effects.ring_decay
+        self.ring = RingRecord(current=control.ring_current, countdown=control.topup_countdown, clock=clock, decays=decays)
         self.box = TriggerBox(fast=self.fast.platform, axis=self.fast_axis, rotation=self.stage.platform, beam=self.beam)
         self.trigger = TriggerBoxRecord(control.trigger, box=self.box, cable=cable, clock=clock)
         _record(control.rotation, mover=self.stage, axis=0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from acquisition.twin.lattices import crystal_at, lithium_of, lithium_states
 from acquisition.twin.phases import CRYSTALS, WIDTHS_DEG
-from acquisition.twin.scattering import cross_section, diffuse, draw_reflections, powder
+from acquisition.twin.scattering import ALL, Smooth, cross_section, diffuse, draw_reflections, powder
 from acquisition.twin.slice import Slice
 from acquisition.twin.structures import Reflections, Structure, diffraction
 from acquisition.twin.texture import N_HARMONICS, TEXTURES, Fibre, even_legendre, harmonics, legendre_weights
@@ -48,11 +48,13 @@ def make_curves(
     wavelength_angstrom: float,
     follows_lithium: bool,
     is_textured: bool,
+    smooth: Smooth = ALL,
 ) -> Curves:
     """Prepare the curves for a sample, and for all the lithium contents that its lattice curves know."""
     plain: list[NDArray[np.float64]] = []
     textured: list[NDArray[np.float64]] = []
     materials = []
+    nodes = two_theta_rad
     for name in sample.materials:
         lithium = _states(sample, name) if follows_lithium else np.zeros(1)
         is_fibre = is_textured and name in TEXTURES
@@ -62,11 +64,12 @@ def make_curves(
         for content in lithium:
             crystal = _crystal(name, float(content), is_variable=lithium.size > 1)
             if is_fibre and crystal is not None:
+                width_deg = WIDTHS_DEG[name]
                 textured += list(
-                    _textured(crystal, TEXTURES[name], WIDTHS_DEG[name], two_theta_rad, wavelength_angstrom=wavelength_angstrom)
+                    _textured(crystal, TEXTURES[name], width_deg, nodes, wavelength_angstrom=wavelength_angstrom, smooth=smooth)
                 )
             else:
-                plain.append(_plain(name, crystal, two_theta_rad, wavelength_angstrom=wavelength_angstrom))
+                plain.append(_plain(name, crystal, nodes, wavelength_angstrom=wavelength_angstrom, smooth=smooth))
     n_nodes = two_theta_rad.size
     return Curves(
         materials=tuple(materials),
@@ -110,16 +113,22 @@ def _crystal(material: str, lithium: float, *, is_variable: bool) -> Structure |
 
 
 def _plain(
-    material: str, crystal: Structure | None, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float
+    material: str, crystal: Structure | None, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float, smooth: Smooth
 ) -> NDArray[np.float64]:
     if crystal is None:
-        return cross_section(material, two_theta_rad, wavelength_angstrom=wavelength_angstrom)
+        return cross_section(material, two_theta_rad, wavelength_angstrom=wavelength_angstrom, smooth=smooth)
     peaks = powder(crystal, two_theta_rad, wavelength_angstrom=wavelength_angstrom, width_deg=WIDTHS_DEG[material])
-    return peaks + diffuse(crystal, two_theta_rad, wavelength_angstrom=wavelength_angstrom)
+    return peaks + diffuse(crystal, two_theta_rad, wavelength_angstrom=wavelength_angstrom, smooth=smooth)
 
 
 def _textured(
-    crystal: Structure, fibre: Fibre, width_deg: float, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float
+    crystal: Structure,
+    fibre: Fibre,
+    width_deg: float,
+    two_theta_rad: NDArray[np.float64],
+    *,
+    wavelength_angstrom: float,
+    smooth: Smooth,
 ) -> NDArray[np.float64]:
     """Give the curves of one textured state, shape (j, k, node); what is not a reflection has no preferred direction."""
     every = diffraction(crystal, q_max=4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad[-1] / 2))
@@ -136,5 +145,5 @@ def _textured(
             )
         )
     curves = np.einsum("hjk,hn->jkn", harmonics(), np.array(weighted))
-    curves[0, 0] += diffuse(crystal, two_theta_rad, wavelength_angstrom=wavelength_angstrom)
+    curves[0, 0] += diffuse(crystal, two_theta_rad, wavelength_angstrom=wavelength_angstrom, smooth=smooth)
     return curves

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acquisition.twin.cell.roll import Roll
-from acquisition.twin.cell.rolls import ROLLS
+from acquisition.twin.cell.rolls import ROLLS, even
 from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.slice import Slice
 
@@ -49,10 +49,10 @@ STATES = {
 }
 
 
-def make_published(name: str, *, seed: int) -> Slice:
-    """Make the slice of a cell of :data:`STATES`; lithium is even through the coatings."""
+def make_published(name: str, *, seed: int, is_uneven: bool = True) -> Slice:
+    """Make the slice of a cell of :data:`STATES`; lithium is even through the coatings, and everywhere if the cell is."""
     state, history = STATES[name], history_of(HISTORY)
     make = replace(ROLLS[ROLL], secondary_part=state.secondary_part, n_spots=state.n_spots, spot_mm=state.spot_mm)
-    roll = Roll(make, history, seed=seed)
+    roll = Roll(make if is_uneven else even(make), history, seed=seed)
     x, y = np.full(history.x.shape[1], state.x), np.full(history.y.shape[1], state.y)
     return roll.slice_of(name, x, y, x_behind=state.x_behind, y_behind=state.y_behind)

@@ -60,10 +60,11 @@ class RingRecord(PVGroup):
     countdown = pvproperty(value=0.0, name="{countdown}", read_only=True, precision=1, units="s")
     dump = pvproperty(value=0, name="{dump}", doc="1 loses the beam, 0 fills the ring again")
 
-    def __init__(self, *, current: str, countdown: str, clock: Clock) -> None:
+    def __init__(self, *, current: str, countdown: str, clock: Clock, decays: bool = True) -> None:
         dump = f"{current.rpartition(':')[0]}:DUMP"
         super().__init__("", macros={"current": current, "countdown": countdown, "dump": dump})
-        self.beam = StoredBeam(epoch_s=clock())
+        stored = StoredBeam(epoch_s=clock())
+        self.beam = stored if decays else stored.kept_up()
         self._clock = clock
         self.dump.putter = self._put_dump
 

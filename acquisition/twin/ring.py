@@ -38,6 +38,10 @@ class StoredBeam:
         """Give the current as a fraction of the nominal one."""
         return self.current_ma(time_s) / self.nominal_ma
 
+    def kept_up(self) -> "StoredBeam":
+        """Give a ring whose current does not decay."""
+        return replace(self, lifetime_s=math.inf)
+
     def dumped(self, is_dumped: bool) -> "StoredBeam":
         """Give the ring after a beam loss, or after a refill."""
         return replace(self, is_dumped=is_dumped)

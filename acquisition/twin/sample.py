@@ -218,7 +218,7 @@ def make_sample(profile: Profile) -> Slice:
     twin = twin_of(profile)
     if twin.sample in PUBLISHED:
         published = importlib.import_module("acquisition.twin.published")
-        return cast("Slice", published.make_published(twin.sample, seed=twin.seed))
+        return cast("Slice", published.make_published(twin.sample, seed=twin.seed, is_uneven=twin.effects.uneven))
     if twin.sample not in SAMPLES:
         raise ProfileError(f"twin.sample: found {twin.sample!r}, wanted one of {', '.join((*SAMPLES, *PUBLISHED, *WORKING))}")
     return SAMPLES[twin.sample](twin.sample, twin.seed)

@@ -6,6 +6,7 @@ Absorption along the paths and the parallax of a deep sample are not here: they 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import xraydb
@@ -22,7 +23,23 @@ REACH_IN_WIDTHS = 60.0
 """Beyond this many full widths a reflection is cut: 0.05 % of its area."""
 
 
-def cross_section(material: str, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smooth:
+    """Which kinds of smooth scattering there are; all, unless a study wants to see what one of them does."""
+
+    halo: bool = True
+    """Coherent scattering of what is not crystalline: separator, electrolyte, air."""
+    compton: bool = True
+    thermal: bool = True
+    """What the Debye-Waller factors take from the reflections."""
+
+
+ALL = Smooth()
+
+
+def cross_section(
+    material: str, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float, smooth: Smooth = ALL
+) -> NDArray[np.float64]:
     """Give the differential cross-section of a material at ``two_theta_rad``, shape (n,); cm^2/sr/g.
 
     Raises
@@ -31,16 +48,19 @@ def cross_section(material: str, two_theta_rad: NDArray[np.float64], *, waveleng
         If the twin has no such material.
     """
     if material in AMORPHOUS:
-        return _amorphous(AMORPHOUS[material], 4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad / 2))
+        return _amorphous(AMORPHOUS[material], 4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad / 2), smooth)
     structure = CRYSTALS[material]
     peaks = powder(structure, two_theta_rad, wavelength_angstrom=wavelength_angstrom, width_deg=WIDTHS_DEG[material])
-    return peaks + diffuse(structure, two_theta_rad, wavelength_angstrom=wavelength_angstrom)
+    return peaks + diffuse(structure, two_theta_rad, wavelength_angstrom=wavelength_angstrom, smooth=smooth)
 
 
-def diffuse(structure: Structure, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float) -> NDArray[np.float64]:
+def diffuse(
+    structure: Structure, two_theta_rad: NDArray[np.float64], *, wavelength_angstrom: float, smooth: Smooth = ALL
+) -> NDArray[np.float64]:
     """Give what a crystal scatters outside its reflections at ``two_theta_rad``, shape (n,); cm^2/sr/g."""
     q = 4 * np.pi / wavelength_angstrom * np.sin(two_theta_rad / 2)
-    return _thermal_diffuse(structure, q) + compton(structure.contents, q)
+    thermal = _thermal_diffuse(structure, q) if smooth.thermal else np.zeros_like(q)
+    return thermal + compton(structure.contents, q) if smooth.compton else thermal
 
 
 def powder(
@@ -108,12 +128,15 @@ def _thermal_diffuse(structure: Structure, q: NDArray[np.float64]) -> NDArray[np
     return total * _per_gram(structure.contents)
 
 
-def _amorphous(material: Amorphous, q: NDArray[np.float64]) -> NDArray[np.float64]:
+def _amorphous(material: Amorphous, q: NDArray[np.float64], smooth: Smooth) -> NDArray[np.float64]:
+    recoil = compton(material.contents, q) if smooth.compton else np.zeros_like(q)
+    if not smooth.halo:
+        return recoil
     coherent = sum(count * form_factor(element, q) ** 2 for element, count in material.contents.items())
     # Correlations suppress scattering below the first maximum; the shape is a model.
     rise = 1 / (1 + np.exp(-(q - 0.75 * material.hump_q) / (0.1 * material.hump_q)))
     hump = material.hump_height * np.exp(-0.5 * ((q - material.hump_q) / material.hump_sigma_q) ** 2)
-    return coherent * rise * (1 + hump) * _per_gram(material.contents) + compton(material.contents, q)
+    return coherent * rise * (1 + hump) * _per_gram(material.contents) + recoil
 
 
 def _per_gram(contents: Mapping[str, float]) -> float:

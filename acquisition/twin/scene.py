@@ -18,15 +18,15 @@ from acquisition.twin.footprint import Beam
 from acquisition.twin.grid import PolarGrid
 from acquisition.twin.polar import stack_layers, stack_layers_seen, sum_curves, sum_harmonics
 from acquisition.twin.projector import areal_masses
-from acquisition.twin.scattering import cross_section
+from acquisition.twin.scattering import Smooth, cross_section
 from acquisition.twin.slice import Slice
 from operando.profile import Effects
 
 AIR_G_CM2 = 0.0012 * 15
 """Air between collimator and beam stop, 15 cm of it: the same for every pulse that has beam."""
 LAYER_PIXELS = 0.6
-"""Steps of depth move the outermost ring by this, a quarter of a reflection's standard deviation: between two layers it is wider
-by 0.8 % at most, and less on all other rings."""
+"""Steps of depth move the outermost ring by this, a quarter of a reflection's standard deviation: between two layers it is
+wider by 0.8 % at most, and less on all other rings."""
 N_KEPT = 2
 """Samples of different times that are kept ready."""
 
@@ -45,11 +45,13 @@ class Scene(Protocol):
 class FlatScene:
     """A thin sample of random powders: one radial curve, all mass in one plane at the rotation axis."""
 
-    def __init__(self, materials: tuple[str, ...], grid: PolarGrid, *, wavelength_angstrom: float) -> None:
-        nodes = grid.two_theta_rad
-        self._air = AIR_G_CM2 * cross_section("air", nodes, wavelength_angstrom=wavelength_angstrom)
+    def __init__(
+        self, materials: tuple[str, ...], grid: PolarGrid, *, wavelength_angstrom: float, effects: Effects | None = None
+    ) -> None:
+        nodes, smooth = grid.two_theta_rad, _smooth(effects or Effects())
+        self._air = _air(grid, effects or Effects(), wavelength_angstrom=wavelength_angstrom)
         self._curves = np.stack(
-            [cross_section(material, nodes, wavelength_angstrom=wavelength_angstrom) for material in materials]
+            [cross_section(material, nodes, wavelength_angstrom=wavelength_angstrom, smooth=smooth) for material in materials]
         )
 
     def mean(self, sample: Slice, beam: Beam) -> Grid:
@@ -69,8 +71,9 @@ class DeepScene:
             wavelength_angstrom=wavelength_angstrom,
             follows_lithium=effects.lattice,
             is_textured=effects.texture,
+            smooth=_smooth(effects),
         )
-        self._air = AIR_G_CM2 * cross_section("air", grid.two_theta_rad, wavelength_angstrom=wavelength_angstrom)
+        self._air = _air(grid, effects, wavelength_angstrom=wavelength_angstrom)
         self._n_harmonics = self._curves.textured.shape[1] if self._curves.textured.size else 1
         self._textured = self._curves.textured[:, : self._n_harmonics]
         self._layers = _divide_depth(sample, grid, effects)
@@ -113,7 +116,18 @@ def make_scene(sample: Slice, grid: PolarGrid, *, wavelength_angstrom: float, ef
     """Make the simplest scene that shows the effects."""
     if effects.reaches_into_depth or effects.beam_um > 0:
         return DeepScene(sample, grid, wavelength_angstrom=wavelength_angstrom, effects=effects)
-    return FlatScene(sample.materials, grid, wavelength_angstrom=wavelength_angstrom)
+    return FlatScene(sample.materials, grid, wavelength_angstrom=wavelength_angstrom, effects=effects)
+
+
+def _smooth(effects: Effects) -> Smooth:
+    return Smooth(halo=effects.halo, compton=effects.compton, thermal=effects.thermal_diffuse)
+
+
+def _air(grid: PolarGrid, effects: Effects, *, wavelength_angstrom: float) -> NDArray[np.float64]:
+    nodes = grid.two_theta_rad
+    if not effects.air:
+        return np.zeros_like(nodes)
+    return AIR_G_CM2 * cross_section("air", nodes, wavelength_angstrom=wavelength_angstrom, smooth=_smooth(effects))
 
 
 def _divide_depth(sample: Slice, grid: PolarGrid, effects: Effects) -> Layers:

@@ -1,6 +1,6 @@
 """The wound cells: the size of each make, and how uneven it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acquisition.twin.cell.makes import AAA, CELL_18650, CELL_18650_AGED, SMALL, CellMake
 from acquisition.twin.cell.spiral import Spiral, Tab
@@ -115,3 +115,8 @@ ROLLS: dict[str, RollMake] = {
     "18650-aged": _roll_18650(CELL_18650_AGED),
     "small": SMALL_ROLL,
 }
+
+
+def even(make: RollMake) -> RollMake:
+    """Give a make without what differs from place to place; dead regions stay, which are the cell's own."""
+    return replace(make, lag_can=0.0, lag_core=0.0, lag_tab=0.0, loading=0.0, secondary_part=0.0)

@@ -15,7 +15,7 @@ from acquisition.twin.cell.makes import HALF_CELL, PARTICLE, CellMake, ParticleM
 from acquisition.twin.cell.plain import FlatCell, Particle, StatefulSample
 from acquisition.twin.cell.protocols import find_history
 from acquisition.twin.cell.roll import Roll
-from acquisition.twin.cell.rolls import ROLLS
+from acquisition.twin.cell.rolls import ROLLS, even
 from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.cell.spread import behind, piece_starts
 from acquisition.twin.slice import Slice
@@ -29,17 +29,22 @@ N_KEPT = 4
 Make = CellMake | ParticleMake
 
 
-def _wound(name: str) -> tuple[Make, Callable[[CellHistory, int], StatefulSample]]:
-    return ROLLS[name].cell, lambda history, seed: Roll(ROLLS[name], history, seed=seed)
+OpenState = Callable[[CellHistory, int, bool], StatefulSample]
+"""Makes a sample of a history and a seed; the last argument says whether it differs from place to place."""
 
 
-CELL_SAMPLES: dict[str, tuple[Make, Callable[[CellHistory, int], StatefulSample]]] = {
+def _wound(name: str) -> tuple[Make, OpenState]:
+    make = ROLLS[name]
+    return make.cell, lambda history, seed, is_uneven: Roll(make if is_uneven else even(make), history, seed=seed)
+
+
+CELL_SAMPLES: dict[str, tuple[Make, OpenState]] = {
     "aaa-cell": _wound("aaa"),
     "18650-cell": _wound("18650"),
     "18650-cell-aged": _wound("18650-aged"),
     "small-cell": _wound("small"),
-    "half-cell": (HALF_CELL, lambda history, seed: FlatCell(HALF_CELL, history)),
-    "particle": (PARTICLE, lambda history, seed: Particle(PARTICLE)),
+    "half-cell": (HALF_CELL, lambda history, _seed, _is_uneven: FlatCell(HALF_CELL, history)),
+    "particle": (PARTICLE, lambda history, _seed, _is_uneven: Particle(PARTICLE)),
 }
 """What ``twin.sample`` may name besides samples that never change: the make of cell that it is, and how it is made."""
 
@@ -163,9 +168,9 @@ def open_cell_sample(profile: Profile, *, out: Path | None, now_s: float | None 
             f"give {PREFIX} and a history of that cell"
         )
     history = history_of(history_name)
-    seed = profile.twin.seed if profile.twin is not None else 0
+    seed, is_uneven = (profile.twin.seed, profile.twin.effects.uneven) if profile.twin is not None else (0, True)
     begun_s = time.time() if now_s is None else now_s
     clock: Clock = OwnClock(profile.cell, origin_s=begun_s)
     if out is not None:
         clock = FollowedClock(out, profile.cell, history.recording_name, now_s=begun_s)
-    return CellSample(name, open_state(history, seed), history, clock)
+    return CellSample(name, open_state(history, seed, is_uneven), history, clock)

@@ -53,6 +53,8 @@ def draw_unevenness(make: RollMake, voxels: Voxels, *, seed: int) -> Unevenness:
 
 def _secondary(spots: Field, *, cathode: Field, make: RollMake) -> Field:
     """Scale spots for the whole cathode to hold the make's part of inactive oxide."""
+    if make.secondary_part == 0:
+        return np.zeros_like(spots)
     mean = float((spots * cathode).sum() / cathode.sum())
     return np.clip(spots * (make.secondary_part / mean), 0, MOST_SECONDARY)
 

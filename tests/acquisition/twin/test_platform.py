@@ -111,3 +111,11 @@ def test_a_dumped_ring_has_no_current_until_it_is_filled():
     ring = StoredBeam(epoch_s=0.0).dumped(True)
     assert ring.current_ma(100.0) == 0.0
     assert ring.dumped(False).current_ma(0.0) == ring.nominal_ma
+
+
+def test_a_ring_that_is_kept_up_always_has_its_nominal_current() -> None:
+    decaying = StoredBeam(epoch_s=0.0)
+    times_s = [0.0, 100.0, 298.0, 299.5, 1000.0]
+
+    assert [decaying.kept_up().fraction(time_s) for time_s in times_s] == [1.0] * 5
+    assert decaying.fraction(298.0) < 0.995

@@ -8,10 +8,11 @@ import pytest
 
 from acquisition.cell.source import open_recording
 from acquisition.plans.dry_run import dry_run
+from acquisition.twin.cable import Pulse
 from acquisition.twin.lattices import lattice_maps
 from acquisition.twin.phases import LITHIUM_X
 from acquisition.twin.published import STATES, make_published
-from acquisition.twin.sample import PUBLISHED, SAMPLES, WORKING, make_history
+from acquisition.twin.sample import PUBLISHED, SAMPLES, WORKING, make_frame_source, make_history, pixel_mask
 from acquisition.twin.slice import STAGES, grams_per_c6
 from acquisition.twin.standard import make_pins
 from operando.profile import profiles_folder, read_profile
@@ -117,6 +118,17 @@ def test_every_scenario_can_be_flown_and_is_shown_in_minutes(name: str) -> None:
     assert rehearsal.complaints == ()
     if profile.twin is not None and not name.endswith("/full"):
         assert rehearsal.programme.duration_s < 240
+
+
+def test_at_true_size_most_pixels_between_the_rings_count_nothing() -> None:
+    profile = read_profile("aaa-charged-c2/full")
+    pulse = Pulse(number=1, time_s=0, exposure_s=profile.scan.exposure_s, fast_mm=1.0, angle_deg=30.0, beam=1.0)
+    frame = make_frame_source(profile).frame(pulse, image_id=0)
+    counts = frame[pixel_mask(profile) == 0]
+
+    assert np.median(counts) == 0
+    assert counts.mean() == pytest.approx(0.4, rel=0.5)
+    assert counts.max() > 20
 
 
 def test_every_scenario_names_a_sample_that_there_is() -> None:
