@@ -79,6 +79,11 @@ class Geometry(Section):
     poni: Path
     mask: Path | None = None
     """A mask file that fabio or NumPy reads, non-zero is masked; the detector's own gaps are always masked."""
+    distance_tolerance_mm: Positive | None = None
+    """How well the distance is known otherwise, by a ruler for instance: a calibration that moves it further is refused. Rings
+    alone hardly tell a wrong distance from a wrong energy."""
+    beam_tolerance_mm: Positive | None = None
+    """How far the beam may lie from the geometry's place on the detector."""
     polarization: Annotated[float, Field(ge=-1, le=1)] = 0.95
     """Polarisation factor: 1 horizontal, -1 vertical, 0 none."""
     rotation_axis_deg: Annotated[float, Field(ge=-180, le=180)] = 90.0

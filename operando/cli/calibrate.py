@@ -15,21 +15,29 @@ def add_to(app: typer.Typer) -> None:
 
 
 def calibrate(
-    profile: Annotated[str, typer.Argument(help="A profile; its geometry is where the search starts.")],
+    profile: Annotated[str, typer.Argument(help="A profile; its geometry is nominal, within centimetres and some ten pixels.")],
     image: Annotated[Path, typer.Argument(help="A frame of the standard: CBF, EDF, TIFF or HDF5.")],
     calibrant: Annotated[str, typer.Option(help="CeO2 or LaB6.")] = "CeO2",
     energy_kev: Annotated[float | None, typer.Option(min=1, help="Photon energy; default: the profile's geometry.")] = None,
+    refine_energy: Annotated[bool, typer.Option("--refine-energy", help="Fit the energy too, where the rings fix it.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw frame, rings and residuals here: .png, .pdf or .svg.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the geometry here, as a new .poni file.")] = None,
 ) -> None:
     """Find the detector's position from a frame of a standard; refuse, with the reason, what does not fit."""
-    from streaming.calibrate import calibrate_file
+    from streaming.calibrate.files import calibrate_file, read_image
+    from streaming.calibrate.picture import write_picture
+    from streaming.integrate.geometry import read_geometry
 
     if not image.is_file():
         raise MissingInputError(f"no image {image}")
     if out is not None and out.exists():
         raise OutputError(f"{out} exists: choose another --out; a geometry is never overwritten")
-    result = calibrate_file(read_profile(profile), image, calibrant=calibrant, energy_kev=energy_kev)
+    read = read_profile(profile)
+    result = calibrate_file(read, image, calibrant=calibrant, energy_kev=energy_kev, refine_energy=refine_energy)
     typer.echo(result.table())
     if out is not None:
         result.write_poni(out)
         typer.echo(f"geometry written to {out}")
+    if picture is not None:
+        write_picture(picture, result, read_image(image), read_geometry(read).mask)
+        typer.echo(f"picture drawn in {picture}")

@@ -1,119 +1,35 @@
 """From the image of a calibrant and a geometry that is nearly right to the right geometry, or a refusal with its reason."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import fabio
 import numpy as np
 from numpy.typing import NDArray
-from pyFAI.io.ponifile import PoniFile
 
-from operando.errors import CalibrationError, MissingInputError
-from operando.profile import Profile
+from operando.errors import CalibrationError
+from streaming.calibrate.energy import EnergyFit, fit_energy
 from streaming.calibrate.fit import fit_geometry, residuals_px
-from streaming.calibrate.refuse import Tolerances, refuse_flip_by_mask, refuse_rings, refuse_start, refuse_unexplained
-from streaming.calibrate.rings import RingPoints, find_points, isolated, radius_of, spacings_of, two_theta_of
-from streaming.integrate.geometry import HC_KEV_ANGSTROM, check_detector, load_poni, read_geometry
+from streaming.calibrate.refuse import (
+    Tolerances,
+    refuse_energy,
+    refuse_flip_by_mask,
+    refuse_rings,
+    refuse_start,
+    refuse_unexplained,
+)
+from streaming.calibrate.result import CalibrationResult, RingResidual
+from streaming.calibrate.rings import RingPoints, beam_centre_px, find_points, isolated, radius_of, spacings_of, two_theta_of
+from streaming.calibrate.start import find_start
+from streaming.integrate.geometry import HC_KEV_ANGSTROM
 
 SEARCHES_PX = (10.0, 5.0)
 """Windows of the two searches: the first forgives a start that is 8 pixels off, the second keeps neighbours out."""
 N_FITTED = 5
 """Rings that are fitted; the others are predicted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RingResidual:
-    """How one ring lies against the calibrated geometry."""
-
-    spacing_angstrom: float
-    two_theta_deg: float
-    n_found: int
-    """Azimuthal sectors with a clear peak."""
-    n_searched: int
-    """Azimuthal sectors with enough usable pixels."""
-    mean_px: float
-    """Mean radial distance from the predicted ring, pixels; positive is outside."""
-    scatter_px: float
-    """Standard deviation of the sectors about their mean, pixels: shifted modules show here."""
-    role: str
-    """``fitted``; ``predicted``; or ``partial``, seen over too little of the azimuth to be judged."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CalibrationResult:
-    """A geometry that predicts rings which it has not seen."""
-
-    geometry: Any
-    """The pyFAI geometry."""
-    uncertainties: NDArray[np.float64]
-    """Standard uncertainties of distance, poni1, poni2 (m), rot1 and rot2 (rad), shape (5,)."""
-    calibrant: str
-    energy_kev: float
-    rings: list[RingResidual]
-    fitted_px: float
-    """RMS of ``mean_px`` over the fitted rings."""
-    predicted_px: float
-    """RMS of ``mean_px`` over the predicted rings: what the calibration is worth."""
-
-    def table(self) -> str:
-        """Give the result as text for a person."""
-        geometry = self.geometry
-        names = ("distance mm", "poni1 mm", "poni2 mm", "rot1 mrad", "rot2 mrad")
-        pairs = zip(names, geometry.param, self.uncertainties, strict=False)
-        lines = [f"{name:12s} {1e3 * value:12.4f} +- {1e3 * sigma:.4f}" for name, value, sigma in pairs]
-        lines.append(f"{self.calibrant} at {self.energy_kev:g} keV, energy held")
-        lines.append("     d, A   2theta, deg   sectors   mean, px   scatter, px")
-        lines += [
-            f"{ring.spacing_angstrom:9.4f} {ring.two_theta_deg:12.4f} {ring.n_found:6d}/{ring.n_searched:<3d}"
-            f"{ring.mean_px:+10.3f} {ring.scatter_px:12.3f}   {ring.role}"
-            for ring in self.rings
-        ]
-        lines.append(f"RMS of ring means: fitted {self.fitted_px:.3f} px, predicted {self.predicted_px:.3f} px")
-        return "\n".join(lines)
-
-    def write_poni(self, path: Path) -> None:
-        """Write the geometry as a ``.poni`` file, whole or not at all."""
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            PoniFile(self.geometry).write(file)
-        partial.replace(path)
-
-
-def calibrate_file(
-    profile: Profile, image_path: Path, *, calibrant: str = "CeO2", energy_kev: float | None = None
-) -> CalibrationResult:
-    """Calibrate with an image file, starting from the geometry of a profile.
-
-    Parameters
-    ----------
-    profile
-        Names the start geometry, the detector and the mask.
-    image_path
-        An image that fabio reads; negative or largest values of its type are no measurements.
-    calibrant
-        Name of the calibrant as pyFAI knows it.
-    energy_kev
-        Photon energy; None takes that of the start geometry.
-
-    Raises
-    ------
-    MissingInputError
-        If a file does not exist.
-    ProfileError
-        If the start geometry or the mask belongs to another detector.
-    CalibrationError
-        If the image cannot be read or the calibration is refused.
-    """
-    if not image_path.is_file():
-        raise MissingInputError(f"no image {image_path}: give the file of a calibrant's frame")
-    try:
-        image = np.asarray(fabio.open(str(image_path)).data)
-    except Exception as wrong:  # fabio raises whatever its parsers trip over
-        raise CalibrationError(f"{image_path.name} is not an image that fabio reads: {wrong}") from wrong
-    start = load_poni(profile.path(profile.geometry.poni))
-    check_detector(start, profile.detector, source=profile.geometry.poni.name)
-    return calibrate(image, start, mask=read_geometry(profile).mask, calibrant=calibrant, energy_kev=energy_kev)
+LEAST_FOR_ENERGY = 8
+"""Nearly whole rings without which nothing is said of the energy: six numbers want more than six rings."""
+LARGEST_ENERGY_SIGMA = 0.005
+"""Part of the energy: if the rings fix it less well, a refined one would be worse than any monochromator's."""
 
 
 def calibrate(
@@ -124,8 +40,10 @@ def calibrate(
     calibrant: str = "CeO2",
     energy_kev: float | None = None,
     tolerances: Tolerances | None = None,
+    is_automatic: bool = False,
+    refine_energy: bool = False,
 ) -> CalibrationResult:
-    """Find distance, point of normal incidence and two tilts from the rings of a calibrant; the energy is held.
+    """Find distance, point of normal incidence and two tilts from the rings of a calibrant.
 
     Rings fix neither rot3 nor the handedness of the image, and distance and energy nearly replace each other. What is refused,
     and on what grounds, is written at :class:`streaming.calibrate.refuse.Tolerances`.
@@ -144,6 +62,10 @@ def calibrate(
         Photon energy; None takes that of the start geometry.
     tolerances
         When to refuse; None takes the defaults.
+    is_automatic
+        Whether to find beam and distance in the image first; without, the start must be right within 8 pixels.
+    refine_energy
+        Whether the energy is fitted too, else it is held.
 
     Raises
     ------
@@ -154,36 +76,109 @@ def calibrate(
         raise CalibrationError(f"image has shape {image.shape}, the detector {mask.shape}: give a full frame of this detector")
     limits = tolerances or Tolerances()
     is_measured = _is_measured(image)
+    is_good = is_measured & ~mask
     is_upright = refuse_flip_by_mask(is_measured, mask)
-    wavelength_angstrom = HC_KEV_ANGSTROM / energy_kev if energy_kev else float(start.wavelength) * 1e10
     spacings = spacings_of(calibrant)
-    geometry, uncertainties = start.__copy__(), np.zeros(5)
-    geometry.wavelength = wavelength_angstrom * 1e-10
-    two_theta = two_theta_of(spacings, wavelength_angstrom=wavelength_angstrom)
+    geometry = start.__copy__()
+    geometry.wavelength = 1e-10 * HC_KEV_ANGSTROM / energy_kev if energy_kev else start.wavelength
+    if is_automatic:
+        geometry = find_start(image, is_good, geometry, _angles(spacings, geometry))
+    found = _fit(image, is_good, geometry, spacings, calibrant=calibrant, limits=limits, refine_energy=refine_energy)
+    held_kev = HC_KEV_ANGSTROM / (1e10 * float(geometry.wavelength))
+    if found.energy is not None and not refine_energy:
+        refuse_energy(found.energy, held_kev=held_kev, limits=limits)
+    if not found.predicted_px <= limits.predicted_px:
+        raise CalibrationError(
+            f"{calibrant} at {found.energy_kev:.2f} keV: {N_FITTED} rings predict the others only within "
+            f"{found.predicted_px:.2f} px, wanted {limits.predicted_px:g}: check energy and calibrant"
+        )
+    refuse_unexplained(image, is_good, found.geometry, _angles(spacings, found.geometry), calibrant=calibrant, limits=limits)
+    refuse_start(found.geometry, start, shape=image.shape, is_upright=is_upright, limits=limits)
+    return replace(found, notes=tuple(_notes(found.geometry, start, is_upright=is_upright)))
+
+
+def _fit(
+    image: NDArray[Any],
+    is_good: NDArray[np.bool_],
+    geometry: Any,
+    spacings: NDArray[np.float64],
+    *,
+    calibrant: str,
+    limits: Tolerances,
+    refine_energy: bool,
+) -> CalibrationResult:
+    """Search twice, fit after each search, and let rings that were not fitted judge the last fit."""
+    two_theta = _angles(spacings, geometry)
+    uncertainties = np.zeros(5)
     for window_px in SEARCHES_PX:
-        chosen, points = _search(image, is_measured & ~mask, geometry, two_theta, window_px=window_px)
-        is_full = _is_full(points)
+        chosen, points = _search(image, is_good, geometry, two_theta, window_px=window_px)
+        full = np.flatnonzero(_is_full(points))
         refuse_rings(points, calibrant=calibrant, limits=limits)
-        fitted = _spread(np.flatnonzero(is_full)) if window_px == SEARCHES_PX[-1] else np.flatnonzero(is_full)
+        fitted = _spread(full) if window_px == SEARCHES_PX[-1] else full
         geometry, uncertainties = fit_geometry(geometry, points.only(np.isin(points.ring, fitted)), two_theta[chosen])
-    rings = _judge(geometry, points, two_theta[chosen], spacings[chosen], fitted, is_full)
-    result = CalibrationResult(
+    energy = None
+    if full.size >= LEAST_FOR_ENERGY:
+        energy = fit_energy(geometry, points.only(np.isin(points.ring, full)), spacings[chosen])
+    if refine_energy:
+        energy = _fixed_energy(energy, calibrant=calibrant)
+        fitted = np.union1d(full[::2], full[-1:])
+        energy = fit_energy(energy.geometry, points.only(np.isin(points.ring, fitted)), spacings[chosen])
+        geometry, uncertainties = energy.geometry, energy.sigmas
+        two_theta = _angles(spacings, geometry)
+    residual = residuals_px(geometry, points, two_theta[chosen])
+    rings = _judge(residual, points, two_theta[chosen], spacings[chosen], fitted, _is_full(points))
+    return CalibrationResult(
         geometry=geometry,
         uncertainties=uncertainties,
         calibrant=calibrant,
-        energy_kev=HC_KEV_ANGSTROM / wavelength_angstrom,
+        energy_kev=HC_KEV_ANGSTROM / (1e10 * float(geometry.wavelength)),
+        is_energy_held=not refine_energy,
+        energy=energy,
         rings=rings,
+        points=points,
+        residuals_px=residual,
+        two_theta=two_theta[chosen],
         fitted_px=_rms([ring.mean_px for ring in rings if ring.role == "fitted"]),
         predicted_px=_rms([ring.mean_px for ring in rings if ring.role == "predicted"]),
     )
-    if not result.predicted_px <= limits.predicted_px:
+
+
+def _fixed_energy(energy: EnergyFit | None, *, calibrant: str) -> EnergyFit:
+    """Refuse to refine an energy that the rings do not fix.
+
+    Raises
+    ------
+    CalibrationError
+        With how little they do.
+    """
+    if energy is None:
+        raise CalibrationError(f"too few rings of {calibrant} are nearly whole to refine the energy: hold it")
+    part = energy.sigma_kev / energy.energy_kev
+    if part > LARGEST_ENERGY_SIGMA:
         raise CalibrationError(
-            f"{calibrant} at {result.energy_kev:.2f} keV: {len(fitted)} rings predict the others only within "
-            f"{result.predicted_px:.2f} px, wanted {limits.predicted_px:g}: check energy and calibrant"
+            f"the rings fix the energy only within {100 * part:.2f} %, wanted {100 * LARGEST_ENERGY_SIGMA:g} %, since distance "
+            "and energy nearly replace each other at these angles: hold the energy, or bring the detector nearer"
         )
-    refuse_unexplained(image, is_measured & ~mask, geometry, two_theta, calibrant=calibrant, limits=limits)
-    refuse_start(geometry, start, shape=image.shape, is_upright=is_upright, limits=limits)
-    return result
+    return energy
+
+
+def _notes(geometry: Any, start: Any, *, is_upright: bool) -> list[str]:
+    """Say what the start had otherwise, and what it could not check."""
+    shift_px = np.array(beam_centre_px(geometry)) - np.array(beam_centre_px(start))
+    moved_mm = 1e3 * (geometry.dist - start.dist)
+    notes = []
+    if abs(moved_mm) > 1e-3 * 1e3 * start.dist or np.abs(shift_px).max() > 1.0:
+        notes.append(
+            f"against the profile's geometry: distance {moved_mm:+.2f} mm ({100 * moved_mm / (1e3 * start.dist):+.2f} %), beam "
+            f"{shift_px[0]:+.1f} rows, {shift_px[1]:+.1f} columns"
+        )
+    if not is_upright:
+        notes.append("the image's dead pixels do not tell whether it is flipped: compare an asymmetric object once")
+    return notes
+
+
+def _angles(spacings: NDArray[np.float64], geometry: Any) -> NDArray[np.float64]:
+    return two_theta_of(spacings, wavelength_angstrom=1e10 * float(geometry.wavelength))
 
 
 def _is_measured(image: NDArray[Any]) -> NDArray[np.bool_]:
@@ -213,14 +208,13 @@ def _spread(rings: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _judge(
-    geometry: Any,
+    residual: NDArray[np.float64],
     points: RingPoints,
     two_theta: NDArray[np.float64],
     spacings: NDArray[np.float64],
     fitted: NDArray[np.int64],
     is_full: NDArray[np.bool_],
 ) -> list[RingResidual]:
-    residual = residuals_px(geometry, points, two_theta)
     rings = []
     for ring in np.flatnonzero(points.n_found):
         here = residual[points.ring == ring]
