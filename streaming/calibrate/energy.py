@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from streaming.calibrate.fit import STEP_SCALE
-from streaming.calibrate.rings import RingPoints, radians_per_pixel
+from streaming.calibrate.rings import RingPoints
 from streaming.integrate.geometry import HC_KEV_ANGSTROM
 
 Array = NDArray[np.float64]
@@ -59,7 +59,8 @@ def fit_energy(start: Any, points: RingPoints, spacings: Array) -> EnergyFit:
         parameters = held.copy()
         parameters[:5] += change[:5] * _SCALE[:5]
         two_theta = 2.0 * np.arcsin(0.5 * wavelength * (1.0 + change[5] * _SCALE[5]) / spacings)
-        slope = np.array([radians_per_pixel(start, angle) for angle in two_theta])
+        # Pixels at the distance that is tried: at a fixed one, all residuals would shrink as energy and distance grow together.
+        slope = np.cos(two_theta) ** 2 * start.pixel1 / parameters[0]
         angle = start.tth(points.row, points.column, param=parameters)
         residual: Array = (angle - two_theta[points.ring]) / slope[points.ring]
         return residual

@@ -103,10 +103,12 @@ def test_the_curvature_of_rings_gives_the_energy_within_its_uncertainty() -> Non
     assert energy.geometry.dist == pytest.approx(0.12, rel=0.01)
 
 
-def test_small_angles_fix_the_energy_less_well() -> None:
+@pytest.mark.parametrize("scatter_px", [0.02, 0.1, 0.3, 1.0])
+def test_small_angles_fix_the_energy_less_well_and_without_bias(scatter_px: float) -> None:
     parts = []
-    for true in (geometry(), geometry(distance_m=0.24, energy_kev=100.0)):
-        energy = fit_energy(true, *points_on(true, scatter_px=3.0))
+    for true, energy_kev in ((geometry(), ENERGY_KEV), (geometry(distance_m=0.24, energy_kev=100.0), 100.0)):
+        energy = fit_energy(true, *points_on(true, scatter_px=scatter_px))
+        assert abs(energy.energy_kev - energy_kev) < 4 * energy.sigma_kev
         parts.append(energy.sigma_kev / energy.energy_kev)
     assert parts[1] > 2 * parts[0]
 
