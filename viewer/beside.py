@@ -126,6 +126,7 @@ class Beside:
             self._mirrored[pin] = (
                 known if known is not None and is_known else (grid, None if grid is None else mirrored_pin(pin, grid))
             )
+        self.pins.line = self.session.pins.line
         self.pins.items = [mirrored for _, mirrored in self._mirrored.values() if mirrored is not None]
 
     def mirrored(self, pin: Pin) -> Pin | None:

@@ -83,7 +83,7 @@ class BesideLayers:
             pair.caption("no difference: there are no two maps on one grid")
             pair.blank()
             return
-        pair.caption(f"{beside.names[0] or 'shown'} − {beside.names[1] or 'beside'}")
+        pair.caption(f"{beside.names[0] or 'shown'} − {beside.names[1] or 'beside'}".replace("\n", " "))
         pair.give(value, grid_of(here.message, value), (here, there))
 
     def _make(self, name: str, beside: Beside) -> MapPair:
@@ -99,6 +99,8 @@ class BesideLayers:
         )
         pair.image.contrast_limits_range = twin.image.contrast_limits_range
         self._viewer.layers.link_layers([twin.image, pair.image], LINKED)
+        # Its colours and limits are those of its twin, whose bar is beside it.
+        pair.image.colorbar.visible = False
         return self._keep(name, pair, is_difference=False)
 
     def _make_difference(self, name: str) -> MapPair:
@@ -108,7 +110,7 @@ class BesideLayers:
         pair = make_pair(
             self._viewer,
             np.full((1, 1), np.nan, np.float32),
-            title=f"difference of {twin.title}",
+            title=f"difference, {twin.title}",
             colormap=DIFFERENCE,
             limits=(-half, half),
             is_visible=True,
@@ -141,7 +143,7 @@ def difference(here: Shown[MapPublished], there: Shown[MapPublished]) -> NDArray
 
 
 def _called(name: str, words: str) -> str:
-    return f"{name}: {words}" if name else words
+    return f"{name}\n{words}" if name else words
 
 
 def _value_on_grid(shown: Shown[MapPublished]) -> tuple[NDArray[np.float32], Grid]:

@@ -15,6 +15,7 @@ from viewer.style import FAINT, INK, RED, dress, font, make_plots
 N_BINS = 50
 """Of a histogram, over the map's declared range."""
 MEAN_COLOUR = INK
+_SINCE = "time (h since the first scan)"
 
 
 class HistoryPanel(QWidget):
@@ -29,7 +30,7 @@ class HistoryPanel(QWidget):
         self._session: Session | None = None
         self._means: dict[int, tuple[object, float]] = {}
         plots = make_plots()
-        self._plot = dress(plots.addPlot(row=0, col=0), left="value", bottom="")
+        self._plot = dress(plots.addPlot(row=0, col=0), left="value", bottom=_SINCE)
         self._plot.getAxis("left").setWidth(66)
         self._choice = QComboBox()
         self._choice.addItems(self._AXES)
@@ -75,7 +76,7 @@ class HistoryPanel(QWidget):
             self._curve(x, value, sigma, pin.colour, pin.label)
         self._draw_beside(session)
         self._plot.setLabel("left", f"<span style='font-size:9pt; color:{INK}'>{map_title(session)}</span>")
-        bottom = "time (h since the first scan)" if self.against == "time" else self.against
+        bottom = _SINCE if self.against == "time" else self.against
         self._plot.setLabel("bottom", f"<span style='font-size:9pt; color:{INK}'>{bottom}</span>")
         at = x[session.timeline.index] if x.size else np.nan
         if np.isfinite(at):

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from operando.errors import OperandoError
 from viewer.beside import OF_ANOTHER_SESSION, OF_THE_SAME_SESSION, Beside, Rule
 from viewer.beside_layers import BesideLayers
+from viewer.canvas import fit
 from viewer.inquiry import Inquiry
 from viewer.layers import MapLayers
 from viewer.oracle import Oracle
-from viewer.replay import entries_from_archives, name_of_archives
+from viewer.replay import entries_from_archives, names_apart
 from viewer.session import Session
 from viewer.style import INK, font
 
@@ -49,14 +50,18 @@ class CompareBar(QWidget):
             button.setFont(font(8))
             button.setFixedWidth(46)
         self._file.setToolTip("the maps of another scan.nxs beside these")
-        label = QLabel("beside:")
+        label = QLabel("beside each map:")
         label.setFont(font(8))
-        layout = QHBoxLayout(self)
+        top = QHBoxLayout()
+        top.addWidget(label)
+        top.addStretch(1)
+        top.addWidget(self._difference)
+        top.addWidget(self._file)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 2, 6, 2)
-        layout.addWidget(label)
-        layout.addWidget(self._choice, stretch=1)
-        layout.addWidget(self._difference)
-        layout.addWidget(self._file)
+        layout.setSpacing(2)
+        layout.addLayout(top)
+        layout.addWidget(self._choice)
         self._choice.activated.connect(lambda index: self.chosen.emit(self._rules[index]))
         self._file.clicked.connect(self.file_asked.emit)
         self._difference.clicked.connect(self.difference_asked.emit)
@@ -90,8 +95,6 @@ class Comparison:
         What is shown.
     layers
         Its maps.
-    name
-        What it is called beside another: a file's name, or ``live``.
     files
         The archives that it was read from; none for a feed.
     oracle_of
@@ -104,11 +107,10 @@ class Comparison:
         session: Session,
         layers: MapLayers,
         *,
-        name: str,
         files: Sequence[Path] = (),
         oracle_of: OracleOf | None = None,
     ) -> None:
-        self._viewer, self._session, self._name = viewer, session, name
+        self._viewer, self._session = viewer, session
         self._files, self._oracle_of = tuple(files), oracle_of
         self.layers = BesideLayers(viewer, layers)
         self.bar = CompareBar()
@@ -137,7 +139,8 @@ class Comparison:
         other = Session()
         for entry in entries:
             other.apply(entry)
-        self._other, self._other_name, self._other_files = other, name_of_archives(paths), tuple(paths)
+        self._other, self._other_files = other, tuple(paths)
+        self._other_name = names_apart(self._files, self._other_files)[1]
         self.choose(Rule.CHARGE)
 
     def choose(self, rule: Rule | None) -> None:
@@ -155,7 +158,7 @@ class Comparison:
         for topic in ("maps", "pins"):
             self._session.changes[topic] += 1
         self.sync()
-        self._viewer.reset_view()
+        fit(self._viewer)
 
     def toggle(self) -> None:
         """Put beside what stood there last, or nothing."""
@@ -169,7 +172,7 @@ class Comparison:
         if self.beside is not None:
             self.layers.has_difference = not self.layers.has_difference
             self.sync()
-            self._viewer.reset_view()
+            fit(self._viewer)
 
     def tick(self) -> None:
         """Ask in the other scan what is asked in this one."""
@@ -193,7 +196,12 @@ class Comparison:
             return Beside(self._session, self._session, rule, ("", ""))
         if self._other is None:
             return None
-        return Beside(self._session, self._other, rule, (self._name, self._other_name))
+        return Beside(self._session, self._other, rule, (self._name_here, self._other_name))
+
+    @property
+    def _name_here(self) -> str:
+        """Give a name of what is shown that is not that of the other."""
+        return names_apart(self._files, self._other_files)[0] if self._files else "live"
 
     def _ask_for_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self.bar, "A scan to put beside", "", "scans (*.nxs)")

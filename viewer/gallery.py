@@ -37,6 +37,7 @@ class Gallery(QWidget):
         self._list.setIconSize(QSize(TILE, TILE))
         self._list.setGridSize(QSize(TILE + 12, TILE + 44))
         self._list.setWordWrap(True)
+        self._list.setTextElideMode(Qt.TextElideMode.ElideNone)
         self._list.setResizeMode(QListView.ResizeMode.Adjust)
         self._list.setMovement(QListView.Movement.Static)
         self._list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from operando.messages import MapPublished
+from viewer.canvas import fit, lay_out_canvas
 from viewer.checks import Shown
 from viewer.map_pair import MapPair, make_pair
 from viewer.marks import Mark
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 SIGMA_SHARE = 0.15
 """The uncertainty's scale ends at this part of the quantity's: more than that is no measurement."""
-MARGIN = 0.14
-"""Around maps that stand side by side, as part of the canvas: less, and colour bars cover their corners."""
 _SIGMA = "sigma of "
 
 
@@ -51,7 +50,7 @@ class MapLayers:
         """Whether this object is changing layers or the slider now; events meanwhile are not the user's."""
         self.is_stale = False
         """Whether something has come into sight that a sync must draw."""
-        self._lay_out_canvas()
+        lay_out_canvas(viewer)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -107,13 +106,12 @@ class MapLayers:
         self._put_sigma_beside()
         if names and names[0] in self._pairs:
             self._viewer.layers.selection.active = self._pairs[names[0]].image
-        self.fit()
 
     def toggle_sigma(self) -> None:
         """Show the uncertainty beside a map that stands alone, or let it stand alone."""
         self._has_sigma_beside = not self._has_sigma_beside
         self._put_sigma_beside()
-        self.fit()
+        fit(self._viewer)
 
     def pair(self, name: str) -> MapPair:
         """Give the two layers of a map."""
@@ -134,11 +132,6 @@ class MapLayers:
             if _SIGMA + name in self._pairs:
                 self._pairs[_SIGMA + name].image.visible = self._has_sigma_beside and not self._is_compared and names == [name]
 
-    def fit(self) -> None:
-        """Let the camera see all that is on the screen; side by side, with room for the colour bars."""
-        n_cells = sum(pair.image.visible for pair in self._pairs.values())
-        self._viewer.reset_view(margin=MARGIN if n_cells > 1 else 0.05)
-
     def mark(self, marks: Sequence[Mark]) -> None:
         """Outline voxels in every map."""
         self._marks = tuple(marks)
@@ -158,18 +151,6 @@ class MapLayers:
             yield
         finally:
             self.is_moving = before
-
-    def _lay_out_canvas(self) -> None:
-        canvas = self._viewer.canvas
-        canvas.background_color_override = "white"
-        canvas.grid.enabled = True
-        canvas.grid.stride = 2
-        canvas.grid.spacing = 12
-        self._viewer.scene.camera.orientation2d = ("up", "right")
-        scale_bar, text = canvas.overlays.scale_bar, canvas.overlays.text
-        scale_bar.visible, scale_bar.gridded, scale_bar.position, scale_bar.font_size = True, True, "bottom_right", 11
-        scale_bar.box = text.box = False
-        text.visible, text.gridded, text.position, text.font_size, text.color = True, True, "bottom_left", 11, "#303030"
 
     def _show(self, name: str, stack: Stack, session: Session) -> None:
         shown = session.shown.maps.get(name)

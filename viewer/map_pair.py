@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operando.messages import MapPublished
+from viewer.canvas import FAINT_INK, INK
 from viewer.checks import Shown
 from viewer.colormaps import napari_colormap
 from viewer.marks import Mark, fineness, holes, picture
@@ -33,6 +34,9 @@ class MapPair:
     """What the marks were drawn for."""
     drawn: object = None
     """The holes and marks that are drawn."""
+    viewer: "ViewerModel"
+    words: str = ""
+    """What is written into the lower corner of its cell."""
 
     def give(self, value: NDArray[Any], grid: Grid, shown: object) -> None:
         """Let the layer show a map, shape (y, x), or its history, shape (scan, y, x), with the least that is needed."""
@@ -85,10 +89,19 @@ class MapPair:
             self.shown = self.marked = self.drawn = None
 
     def caption(self, text: str = "") -> None:
-        """Write the title, and what is given below it, into the map's corner; an unchanged text costs nothing."""
-        name = f"{self.title}\n{text}" if text else self.title
-        if self.image.name != name:
-            self.image.name = name
+        """Write something into the lower corner of the map's cell; an unchanged text costs nothing.
+
+        It is the name of the marks, which nobody reads elsewhere. Spaces keep names apart: napari would number equal ones.
+        """
+        if text == self.words:
+            return
+        self.words = text
+        self.marks.name_overlay.visible = bool(text)
+        others = {layer.name for layer in self.viewer.layers if layer is not self.marks}
+        name = text or f"marks on {self.title}"
+        while name in others:
+            name += " "
+        self.marks.name = name
 
 
 def make_pair(
@@ -114,8 +127,9 @@ def make_pair(
     )
     layer.contrast_limits_range = limits
     layer.colorbar.visible, layer.colorbar.position, layer.colorbar.box = True, "top_right", False
-    layer.colorbar.size, layer.colorbar.font_size = (18, 220), 11
-    return MapPair(image=write_name(layer), marks=_make_marks(viewer, title, is_visible=is_visible), title=title)
+    layer.colorbar.font_size = 11
+    marks = _make_marks(viewer, title, is_visible=is_visible)
+    return MapPair(image=_write_name(layer), marks=marks, title=title, viewer=viewer)
 
 
 def make_picture_pair(viewer: "ViewerModel", *, title: str) -> MapPair:
@@ -129,18 +143,18 @@ def make_picture_pair(viewer: "ViewerModel", *, title: str) -> MapPair:
         units=("mm", "mm"),
         axis_labels=("y", "x"),
     )
-    return MapPair(image=write_name(layer), marks=_make_marks(viewer, title, is_visible=True), title=title)
+    return MapPair(image=_write_name(layer), marks=_make_marks(viewer, title, is_visible=True), title=title, viewer=viewer)
 
 
-def write_name(layer: "Image") -> "Image":
-    """Let a layer's name stand in the corner of its cell."""
+def _write_name(layer: "Image") -> "Image":
+    """Let a layer's name stand in the upper corner of its cell."""
     overlay = layer.name_overlay
-    overlay.visible, overlay.font_size, overlay.box, overlay.color = True, 13, False, "#202020"
+    overlay.visible, overlay.font_size, overlay.box, overlay.color = True, 13, False, INK
     return layer
 
 
 def _make_marks(viewer: "ViewerModel", title: str, *, is_visible: bool) -> "Image":
-    return viewer.add_image(
+    marks = viewer.add_image(
         np.zeros((1, 1, 4), np.uint8),
         name=f"marks on {title}",
         rgb=True,
@@ -150,6 +164,9 @@ def _make_marks(viewer: "ViewerModel", title: str, *, is_visible: bool) -> "Imag
         axis_labels=("y", "x"),
         visible=is_visible,
     )
+    overlay = marks.name_overlay
+    overlay.position, overlay.font_size, overlay.box, overlay.color = "bottom_left", 11, False, FAINT_INK
+    return marks
 
 
 def _start(array: NDArray[Any]) -> int:

@@ -94,7 +94,7 @@ class SinogramPanel(ImagePanel):
         if message.centre_mm is not None:
             self._centre.setValue(message.centre_mm)
         centre = centre_words(message)
-        self._say(f"{message.label}, {centre}" if centre else message.label)
+        self._say(message.label, rich=escape(centre))
 
 
 class PatternPanel(PlotPanel):

@@ -16,13 +16,14 @@ from viewer.colormaps import napari_colormap, offer_in_napari
 from viewer.export import describe
 from viewer.layers import title
 from viewer.mailbox import Receiver
-from viewer.replay import entries_from_archive
+from viewer.replay import entries_from_archive, entries_from_archives
 from viewer.sample import lithium, write_sample
 from viewer.scan_file import read_scan
 
 if TYPE_CHECKING:
     import napari
 
+    from viewer.comparison import OracleOf
     from viewer.window import Monitor
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -32,6 +33,9 @@ N_CHARGE_SCANS = 10
 
 class Connector(QWidget):
     """Asks for an address or a file, and turns the napari window that it stands in into a monitor of it."""
+
+    oracle_of: "OracleOf | None" = None
+    """Who answers questions about files; whoever wires the widget says so."""
 
     def __init__(self, napari_viewer: "napari.Viewer") -> None:
         # napari looks for a class and for this very name of the argument.
@@ -72,15 +76,16 @@ class Connector(QWidget):
         source = self._source.text().strip()
         try:
             if source.endswith(".nxs"):
-                entries, receiver = entries_from_archive(Path(source)), None
+                files = [Path(source)]
+                entries, receiver = entries_from_archives(files), None
             else:
-                entries, receiver = [], Receiver(check_address(source))
+                files, entries, receiver = [], [], Receiver(check_address(source))
         except OperandoError as wrong:
             self._complaint.setText(str(wrong))
             return
         self._complaint.setText("")
         offer_in_napari()
-        self.monitor = Monitor(self._viewer, receiver)
+        self.monitor = Monitor(self._viewer, receiver, files=files, oracle_of=self.oracle_of)
         self.monitor.feed(entries)
         self.setEnabled(False)
 

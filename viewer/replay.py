@@ -72,10 +72,26 @@ def archives_in(folder: Path) -> list[Path]:
     return found
 
 
-def name_of_archives(paths: Sequence[Path]) -> str:
-    """Give what a person calls some archives: the file's name, or that of the folder where all files are called the same."""
+def names_apart(here: Sequence[Path], there: Sequence[Path]) -> tuple[str, str]:
+    """Give what a person calls two sets of archives: the file's name, or its folder's where all files are called the same.
+
+    Equal names get the names of further folders before them, as few as tell them apart; an empty set has an empty name.
+    """
+    parts = [_name_parts(paths) for paths in (here, there)]
+    longest = max(len(one) for one in parts)
+    for n in range(1, longest + 1):
+        names = ["/".join(one[-n:]) for one in parts]
+        if names[0] != names[1]:
+            break
+    return names[0], names[1]
+
+
+def _name_parts(paths: Sequence[Path]) -> list[str]:
+    if not paths:
+        return []
     path = paths[0].resolve()
-    return path.parent.name if len(paths) > 1 or path.stem == "scan" else path.stem
+    named = path.parent if len(paths) > 1 or path.stem == "scan" else path.with_suffix("")
+    return [part for part in named.parts if part != "/"]
 
 
 def _begin_s(entries: list[Entry]) -> float:

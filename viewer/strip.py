@@ -22,6 +22,8 @@ _TALL = 1e4
 """Half the height of a band, in V or A: taller than any axis."""
 _REST = 0.02
 """Of the largest current: a step with less is a rest."""
+_LEAST_NAMED = 0.08
+"""Of the record: the name of a shorter step would run into the next."""
 N_LABELS = 8
 """Steps at the end of the record that are named; more would overlap."""
 
@@ -134,7 +136,9 @@ class StripChart(QWidget):
         largest = max((abs(step.current_a) for step in steps if np.isfinite(step.current_a)), default=0.0)
         for sign, bars in self._steps.items():
             _set_bars(bars, [(step.first_s, step.last_s) for step in steps if _sign(step, largest) == sign])
-        for label, step in zip(self._labels, [*reversed(steps), *[None] * N_LABELS], strict=False):
+        least_s = _LEAST_NAMED * (steps[-1].last_s - steps[0].first_s) if steps else 0.0
+        named = [step for step in reversed(steps) if step.last_s - step.first_s > least_s]
+        for label, step in zip(self._labels, [*named, *[None] * N_LABELS], strict=False):
             label.setVisible(step is not None)
             if step is not None:
                 label.setText(step.name, color=FAINT)

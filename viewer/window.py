@@ -16,6 +16,7 @@ from operando.bus import Entry
 from viewer.across import AcrossPanel
 from viewer.archive_follower import ArchiveFollower
 from viewer.beside import beside_text
+from viewer.canvas import fit
 from viewer.charts import HistoryPanel, StagesPanel
 from viewer.comparison import Comparison, OracleOf
 from viewer.control import Control
@@ -28,13 +29,13 @@ from viewer.inquiry import Inquiry
 from viewer.layers import MapLayers
 from viewer.layout import hide_stale_tabs, lay_out
 from viewer.mailbox import Receiver
+from viewer.mix import Mix
 from viewer.oracle import Oracle
 from viewer.pace import Pace
 from viewer.panels import Panel, PatternPanel, SinogramPanel
 from viewer.pins import Pin
 from viewer.pointer import Pointer
 from viewer.region_panel import RegionPanel
-from viewer.replay import name_of_archives
 from viewer.session import Session, Topic
 from viewer.shortcuts import Shortcut, Shortcuts, looks
 from viewer.strip import StripChart
@@ -111,18 +112,19 @@ class Monitor(QObject):
             viewer,
             self.session,
             self.layers,
-            name=name_of_archives(files) if files else "live",
             files=files,
             oracle_of=oracle_of,
         )
+        self.mix = Mix(viewer, self.session, self.layers)
         self.gallery.put_above(self.comparison.bar)
+        self.gallery.put_above(self.mix.legend)
         self._docks = self._lay_out()
         self._window = self._docks["operando"].window()
         if oracle is None and oracle_of is not None and files:
             oracle = oracle_of(files)
         self.inquiry = Inquiry(self.session, oracle, clock=clock)
         self.pointer = Pointer(viewer, self.session, self._focus)
-        self.gallery.chosen.connect(lambda names: self.layers.choose(names, self.session))
+        self.gallery.chosen.connect(self._choose)
         self.strip.chosen.connect(self._on_time)
         self.header.follow_asked.connect(self.follow)
         viewer.dims.events.current_step.connect(self._on_step)
@@ -225,6 +227,7 @@ class Monitor(QObject):
             hide_stale_tabs(self._window)
             for panel in self.panels:
                 self._draw_if_changed(panel)
+            self._contained("mix", self.mix.sync)
         link = self.receiver.link if self.receiver is not None else None
         self.header.show_freshness(freshness(self.session, link))
         self.header.show_notices(self.session, link)
@@ -235,16 +238,17 @@ class Monitor(QObject):
         # Making the first layers takes seconds on software OpenGL: what has changed counts from their end.
         self.changed_s = self._clock()
         if is_first:
-            self.layers.fit()
+            fit(self.viewer)
             self._fit_at_s = self.changed_s + SETTLE_S
         self.comparison.sync()
+        self.mix.sync()
         # In a comparison each map says under its name which scan it is.
         self.layers.set_text(scan_words(self.session) if self.session.beside is None else "")
 
     def _fit_if_due(self) -> None:
         if self._fit_at_s is not None and self._clock() >= self._fit_at_s:
             self._fit_at_s = None
-            self.layers.fit()
+            fit(self.viewer)
 
     def _draw_if_changed(self, panel: Panel) -> None:
         # What is behind a tab is drawn when it comes to the front.
@@ -279,6 +283,7 @@ class Monitor(QObject):
             Shortcut(keys=("Escape",), words="forget the pins and the line", act=self.session.clear_pins),
             Shortcut(keys=("N",), words="another scan beside this one, or this one alone", act=self.comparison.toggle),
             Shortcut(keys=("D",), words="the difference of the two, too", act=self.comparison.toggle_difference),
+            Shortcut(keys=("M",), words="two chosen maps in one picture of two colours", act=self.mix.toggle),
             Shortcut(keys=("U",), words="a map with its uncertainty beside it, or alone", act=self.layers.toggle_sigma),
             *looks(self.viewer, lambda: [self.layers.layer(name) for name in self.layers.visible_names]),
         ]
@@ -292,6 +297,12 @@ class Monitor(QObject):
             self.session.void()
             self.feed(entries)
         self.header.note_file(self.follower.complaint)
+
+    def _choose(self, names: list[str]) -> None:
+        self.layers.choose(names, self.session)
+        self.comparison.sync()
+        self.mix.sync()
+        fit(self.viewer)
 
     def _focus(self) -> str | None:
         """Give the map that is in front: the first on the screen."""

@@ -94,14 +94,15 @@ def scan_state_words(session: Session, scan: Scan) -> str:
     n_scans = len(session.scans)
     place = f"scan {session.scans.index(scan) + 1} of {n_scans}, " if n_scans > 1 and scan in session.scans else ""
     cell = session.cell_of(scan)
-    return place + map_words(newest, cell).replace("   ", ", ") + direction_words(cell)
+    state = [*cell_state_words(cell), direction_words(cell)]
+    return place + share_words(newest) + "\n" + ", ".join(word for word in state if word)
 
 
 def direction_words(cell: CellState) -> str:
-    """Say whether the cell was charging, with a comma before it; nothing where its current is not known."""
+    """Say whether the cell was charging; nothing where its current is not known."""
     if cell.current_a is None:
         return ""
-    return ", charging" if cell.current_a > 0 else ", discharging" if cell.current_a < 0 else ", at rest"
+    return "charging" if cell.current_a > 0 else "discharging" if cell.current_a < 0 else "at rest"
 
 
 def following_words(session: Session, n_skipped: int = 0) -> Words:
@@ -121,9 +122,13 @@ def following_words(session: Session, n_skipped: int = 0) -> Words:
 def map_words(message: MapPublished, cell: CellState | None = None) -> str:
     """Say how complete a map is and how the cell was meanwhile: as is known, else as the message tells it."""
     cell = cell or cell_of_reading(message.cell)
+    return "   ".join([share_words(message), *cell_state_words(cell)])
+
+
+def share_words(message: MapPublished) -> str:
+    """Say how complete a map is."""
     share = message.n_lines / message.n_lines_expected if message.n_lines_expected else 0.0
-    parts = ["complete" if share >= 1 else f"partial {100 * share:.0f} %"]
-    return "   ".join([*parts, *cell_state_words(cell)])
+    return "complete" if share >= 1 else f"partial {100 * share:.0f} %"
 
 
 def cell_state_words(cell: CellState) -> list[str]:

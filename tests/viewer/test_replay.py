@@ -11,7 +11,8 @@ from operando.errors import DataError, MissingInputError
 from operando.messages import MapPublished, PatternPublished, ScanProgress, SinogramPublished
 from viewer.freshness import Level, freshness
 from viewer.plugin import get_reader, read_maps
-from viewer.replay import entries_from_archive
+from viewer.replay import archives_in, entries_from_archive, entries_from_archives, names_apart
+from viewer.sample import write_sample
 from viewer.session import Session
 from viewer.words import voxel_text
 
@@ -113,6 +114,35 @@ def test_the_reader_of_the_plugin_gives_layers_in_millimetres_and_leaves_other_f
     assert kind == "image"
     np.testing.assert_array_equal(data, value())
     np.testing.assert_allclose(keywords["scale"], (-0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "names"),
+    [
+        (["/a/run/pristine.nxs"], ["/a/run/aged.nxs"], ("pristine", "aged")),
+        (["/a/run-1/scan.nxs"], ["/a/run-2/scan.nxs"], ("run-1", "run-2")),
+        (["/a/x/demo/scan.nxs"], ["/a/y/demo/scan.nxs"], ("x/demo", "y/demo")),
+        (["/a/run-1/scan-a.nxs", "/a/run-1/scan.nxs"], ["/a/run-1/scan-a.nxs"], ("run-1", "scan-a")),
+        (["/a/scan.nxs"], ["/a/scan.nxs"], ("a", "a")),
+        ([], ["/a/aged.nxs"], ("", "aged")),
+    ],
+)
+def test_two_sets_of_files_get_the_shortest_names_that_differ(here, there, names):
+    assert names_apart([Path(one) for one in here], [Path(one) for one in there]) == names
+
+
+def test_the_archives_of_a_folder_are_one_feed_the_earliest_scan_first(archive, tmp_path):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for name, charge, start_s in (("scan", 0.9, 3000.0), ("scan-a", 0.5, 2000.0), ("scan-b", 0.1, 1000.0)):
+        write_sample(folder / f"{name}.nxs", charge=charge, start_s=start_s, run=name)
+    session = Session()
+    for entry in entries_from_archives(archives_in(folder)):
+        session.apply(entry)
+    assert [scan.run for scan in session.scans] == ["scan-b", "scan-a", "scan"]
+    assert session.n_refused == 0
+    with pytest.raises(MissingInputError, match=r"no scan\.nxs"):
+        archives_in(tmp_path / "nothing")
 
 
 def test_the_manifest_names_things_that_exist():

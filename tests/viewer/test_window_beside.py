@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from tests.viewer.conftest import jelly_roll, rings
 from tests.viewer.test_window_voxel import answer
 from viewer.app import open_window
 from viewer.beside import Rule
+from viewer.mix import ASK_FOR_TWO
 from viewer.oracle import LocalOracle
 from viewer.replay import entries_from_archives
 from viewer.sample import write_sample
+from viewer.two_colours import two_colours
 from viewer.window import Monitor
 
 
@@ -67,8 +70,9 @@ def test_a_file_stands_beside_a_running_scan_with_the_same_colours_and_pins(live
     beside = live.comparison.layers
     twin, other = live.layers.layer("x_lithium"), beside.pair("x_lithium").image
     assert (twin.visible, other.visible) == (True, True)
-    assert twin.name.startswith("x in LixC6\nlive: partial 62 %"), twin.name
-    assert other.name.startswith("x in LixC6\naged: scan 1 of 2, complete, 3."), other.name
+    assert live.layers.pair("x_lithium").words.startswith("live\npartial 62 %\n3.600 V")
+    assert beside.pair("x_lithium").words.startswith("aged\nscan 1 of 2, complete\n3.")
+    assert beside.pair("x_lithium").marks.name_overlay.visible
     np.testing.assert_array_equal(other.data, live.session.beside.other.scans[0].maps["x_lithium"].arrays["value"])
     shown = [layer for layer in live.viewer.layers if layer.visible]
     assert shown.index(other) == shown.index(twin) + 2, "they share no cell, and stand next to each other"
@@ -88,7 +92,7 @@ def test_a_file_stands_beside_a_running_scan_with_the_same_colours_and_pins(live
     qtbot.waitUntil(lambda: live.across.n_curves == (2, 2, 2), timeout=30_000)
     live.comparison.toggle()
     assert [layer for layer in live.viewer.layers if layer.visible and "aged" in layer.name] == []
-    assert twin.name == "x in LixC6"
+    assert live.layers.pair("x_lithium").words == ""
     assert live.header.notices == ""
 
 
@@ -101,17 +105,43 @@ def test_a_cycle_stands_beside_itself_and_a_file_answers(screen, qapp, tmp_path,
     qtbot.waitUntil(lambda: monitor.is_settled, timeout=60_000)
     assert monitor.viewer.dims.nsteps[0] == 4
     monitor.comparison.toggle()
-    other = monitor.comparison.layers.pair("x_lithium").image
+    pair = monitor.comparison.layers.pair("x_lithium")
     for shown, partner in [(3, 1), (2, 2), (0, 4), (1, 3)]:
         monitor.session.show(shown)
-        qtbot.waitUntil(lambda text=f"scan {partner} of 4": text in other.name, timeout=30_000)
-        np.testing.assert_array_equal(other.data, monitor.session.scans[partner - 1].maps["x_lithium"].arrays["value"])
-        assert ("discharging" in other.name) == (partner > 2)
+        qtbot.waitUntil(lambda text=f"scan {partner} of 4": text in pair.words, timeout=30_000)
+        np.testing.assert_array_equal(pair.image.data, monitor.session.scans[partner - 1].maps["x_lithium"].arrays["value"])
+        assert ("discharging" in pair.words) == (partner > 2)
     assert monitor.pointer.pick((0.8, 0.8))
     for label in ("A", "A beside"):
         qtbot.waitUntil(lambda label=label: monitor.region.curve_of(label) is not None, timeout=60_000)
+    mix_two_maps(monitor, qtbot)
     monitor.viewer.close()
     assert monitor.is_closed
+
+
+def mix_two_maps(monitor: Monitor, qtbot: Any) -> None:
+    """Two chosen maps in one picture; one alone is refused with a sentence, and a third leaves it as it is."""
+    monitor.comparison.choose(None)
+    monitor.gallery.choose(["wt_lic6"])
+    monitor.mix.toggle()
+    assert not monitor.mix.is_on
+    qtbot.waitUntil(lambda: ASK_FOR_TWO in monitor.header.notices, timeout=30_000)
+    monitor.gallery.choose(["wt_lic6", "wt_lic12"])
+    monitor.mix.toggle()
+    monitor.session.show(1)
+    maps = monitor.session.scans[1].maps
+    lic6, lic12 = (maps[name].arrays["value"] for name in ("wt_lic6", "wt_lic12"))
+    expected = two_colours(lic6, lic12, limits=((0.0, 100.0), (0.0, 100.0)))
+    qtbot.waitUntil(lambda: np.array_equal(monitor.mix.pair.image.data, expected), timeout=30_000)
+    assert monitor.mix.legend.isVisibleTo(monitor.gallery)
+    words = monitor.mix.pair.words
+    assert ("orange: LiC6" in words, "blue: LiC12" in words) == (True, True)
+    monitor.layers.layer("wt_lic6").contrast_limits = (0.0, 50.0)
+    brighter = two_colours(lic6, lic12, limits=((0.0, 50.0), (0.0, 100.0)))
+    qtbot.waitUntil(lambda: np.array_equal(monitor.mix.pair.image.data, brighter), timeout=30_000)
+    monitor.gallery.choose(["wt_lic6"])
+    qtbot.waitUntil(lambda: not monitor.mix.pair.image.visible, timeout=30_000)
+    assert not monitor.mix.legend.isVisibleTo(monitor.gallery)
 
 
 def test_what_cannot_stand_beside_leaves_the_window_as_it_was(live, phantom, tmp_path):

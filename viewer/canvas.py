@@ -1,0 +1,57 @@
+"""The canvas under the maps: white, y upwards, a grid of cells with words and bars in a size that suits their number."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+INK = "#202020"
+FAINT_INK = "#303030"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Size:
+    """How large the words and bars of a cell are; points and screen pixels."""
+
+    most_cells: float
+    title: int
+    words: int
+    bar: tuple[int, int]
+    margin: float
+    """Part of the canvas that is left free around the maps: for the words."""
+
+
+_SIZES = (
+    _Size(most_cells=1, title=13, words=11, bar=(18, 220), margin=0.05),
+    _Size(most_cells=2, title=13, words=11, bar=(14, 150), margin=0.14),
+    _Size(most_cells=4, title=11, words=9, bar=(12, 110), margin=0.12),
+    _Size(most_cells=float("inf"), title=9, words=8, bar=(10, 80), margin=0.12),
+)
+
+
+def lay_out_canvas(viewer: "ViewerModel") -> None:
+    """Set what never changes afterwards, unless the user changes it."""
+    canvas = viewer.canvas
+    canvas.background_color_override = "white"
+    canvas.grid.enabled = True
+    canvas.grid.stride = 2
+    canvas.grid.spacing = 12
+    viewer.scene.camera.orientation2d = ("up", "right")
+    scale_bar, text = canvas.overlays.scale_bar, canvas.overlays.text
+    scale_bar.visible, scale_bar.gridded, scale_bar.position = True, True, "bottom_right"
+    scale_bar.box = text.box = False
+    text.visible, text.gridded, text.position, text.color = True, True, "bottom_left", FAINT_INK
+
+
+def fit(viewer: "ViewerModel") -> None:
+    """Fit the camera to the maps, and words and bars to the cells that the grid has now."""
+    visible = [layer for layer in viewer.layers if layer.visible]
+    size = next(size for size in _SIZES if len(visible) // viewer.canvas.grid.stride <= size.most_cells)
+    overlays = viewer.canvas.overlays
+    overlays.scale_bar.font_size = overlays.text.font_size = size.words
+    for layer in visible:
+        is_title = str(layer.name_overlay.position) == "top_left"
+        layer.name_overlay.font_size = size.title if is_title else size.words
+        layer.colorbar.size, layer.colorbar.font_size = size.bar, size.words
+    viewer.reset_view(margin=size.margin)
