@@ -22,6 +22,8 @@ OUT = Path(__file__).parent / "pictures"
 MOST_BYTES = 200_000
 FILM_WIDTH = 560
 CHARGES = np.linspace(0.04, 0.96, 20)
+CYCLE = [0.1, 0.3, 0.5, 0.7, 0.9, 0.86, 0.64, 0.44, 0.24]
+"""Charges of a phantom's scans; from the sixth on it discharges."""
 
 
 def main(demo: Path) -> None:
@@ -38,7 +40,29 @@ def main(demo: Path) -> None:
             write_sample(scan, charge=float(charge))
         operando("figure", *scans, "-o", Path(folder) / "charge.png")
         keep(Image.open(Path(folder) / "charge.png"), OUT / "charge.png")
+        keep_windows(demo, Path(folder))
     keep_film(demo / "scan.nxs", OUT / "growing.gif")
+
+
+def keep_windows(demo: Path, folder: Path) -> None:
+    """Draw two windows: a cell's charge beside another's, and two phases in one picture."""
+    runs = {"pristine": folder / "pristine", "aged": folder / "aged"}
+    for name, run in runs.items():
+        run.mkdir()
+        for k, charge in enumerate(CYCLE):
+            # The aged cell is the same phantom that reaches less.
+            reached = charge if name == "pristine" else 0.75 * charge
+            path = run / f"scan-{k}.nxs"
+            write_sample(
+                path, charge=reached, start_s=1.767e9 + 600 * k, run=f"{name}-{k}", is_charging=k < len(CYCLE) // 2 + 1
+            )
+    shots = {
+        "beside.png": (runs["pristine"], runs["aged"]),
+        "mix.png": (demo / "scan.nxs", "--map", "wt_lic6", "--map", "wt_lic12", "--mix"),
+    }
+    for name, words in shots.items():
+        operando("view", *words, "--headless", "--snapshot", folder / name)
+        keep(Image.open(folder / name), OUT / name)
 
 
 def operando(*words: object) -> None:

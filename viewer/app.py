@@ -36,6 +36,8 @@ def view(
     files: Sequence[Path] = (),
     *,
     beside: Sequence[Path] = (),
+    maps: Sequence[str] = (),
+    in_two_colours: bool = False,
     answers: Callable[[Sequence[Path]], Answerer] | None = None,
     snapshot: Path | None = None,
     stop: threading.Event | None = None,
@@ -52,6 +54,10 @@ def view(
         read the window says why.
     beside
         Archives that stand beside those, or beside the feed, for a comparison.
+    maps
+        Machine names of those that are shown first; of none, the first.
+    in_two_colours
+        Whether two of them are shown in one picture, too.
     answers
         Gives who answers questions about regions of some archives; called in a thread of its own.
     snapshot
@@ -86,6 +92,8 @@ def view(
     with _isolated_settings():
         oracle_of = None if answers is None else lambda archives: LocalOracle(answers(archives))
         monitor = open_window(address, files=files, oracle_of=oracle_of)
+        monitor.gallery.prefer(maps)
+        monitor.mix.is_on = in_two_colours
         monitor.feed(entries)
         monitor.follower = follower
         if beside:

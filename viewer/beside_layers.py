@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LINKED = ("contrast_limits", "gamma", "colormap")
 """What the two maps of a comparison share; the camera is the same anyhow."""
+DIFFERENCE_SHARE = 0.25
+"""The scale of a difference ends at this part of the quantity's range, to either side."""
 _NOTHING = Grid(shape=(1, 1), pixel_mm=1.0, x_first_mm=0.0, y_first_mm=0.0)
 
 
@@ -65,7 +67,6 @@ class BesideLayers:
         there = beside.map_of(name)
         self._layers.pair(name).caption(_called(beside.names[0], scan_state_words(beside.session, beside.session.shown)))
         pair = self._pairs.get((name, False)) or self._make(name, beside)
-        pair.title = self._layers.pair(name).title
         words = scan_state_words(beside.other, beside.shown) if there is not None else f"no scan {beside.rule.value}"
         pair.caption(_called(beside.names[1], words))
         value, grid = (np.full((1, 1), np.nan, np.float32), _NOTHING) if there is None else _value_on_grid(there)
@@ -92,7 +93,7 @@ class BesideLayers:
         pair = make_pair(
             self._viewer,
             np.full((1, 1), np.nan, np.float32),
-            title=twin.title,
+            title=f"{twin.title} ",  # With a space it is a name of its own.
             colormap=twin.image.colormap.name,
             limits=(limits[0], limits[1]),
             is_visible=True,
@@ -106,7 +107,7 @@ class BesideLayers:
     def _make_difference(self, name: str) -> MapPair:
         twin = self._layers.pair(name)
         low, high = twin.image.contrast_limits_range
-        half = 0.5 * (high - low)
+        half = DIFFERENCE_SHARE * (high - low)
         pair = make_pair(
             self._viewer,
             np.full((1, 1), np.nan, np.float32),

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 INK = "#202020"
 FAINT_INK = "#303030"
+WORDS_BOX = (1.0, 1.0, 1.0, 0.75)
+"""Behind words, so that they can be read where they lie over a map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +27,8 @@ class _Size:
 _SIZES = (
     _Size(most_cells=1, title=13, words=11, bar=(18, 220), margin=0.05),
     _Size(most_cells=2, title=13, words=11, bar=(14, 150), margin=0.14),
-    _Size(most_cells=4, title=11, words=9, bar=(12, 110), margin=0.12),
-    _Size(most_cells=float("inf"), title=9, words=8, bar=(10, 80), margin=0.12),
+    _Size(most_cells=4, title=11, words=9, bar=(12, 110), margin=0.15),
+    _Size(most_cells=float("inf"), title=9, words=8, bar=(10, 80), margin=0.15),
 )
 
 
@@ -40,7 +42,7 @@ def lay_out_canvas(viewer: "ViewerModel") -> None:
     viewer.scene.camera.orientation2d = ("up", "right")
     scale_bar, text = canvas.overlays.scale_bar, canvas.overlays.text
     scale_bar.visible, scale_bar.gridded, scale_bar.position = True, True, "bottom_right"
-    scale_bar.box = text.box = False
+    scale_bar.box, text.box, text.box_color = False, True, WORDS_BOX
     text.visible, text.gridded, text.position, text.color = True, True, "bottom_left", FAINT_INK
 
 

@@ -1,5 +1,7 @@
 """All maps at a glance as small tiles: one click shows a map large, a click with Ctrl puts more side by side."""
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QLabel, QListView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
@@ -35,7 +37,7 @@ class Gallery(QWidget):
         self._list = QListWidget()
         self._list.setViewMode(QListView.ViewMode.IconMode)
         self._list.setIconSize(QSize(TILE, TILE))
-        self._list.setGridSize(QSize(TILE + 12, TILE + 44))
+        self._list.setGridSize(QSize(TILE + 12, TILE + 54))
         self._list.setWordWrap(True)
         self._list.setTextElideMode(Qt.TextElideMode.ElideNone)
         self._list.setResizeMode(QListView.ResizeMode.Adjust)
@@ -47,6 +49,7 @@ class Gallery(QWidget):
         self._readout.setWordWrap(True)
         self._readout.setMinimumHeight(40)
         self._items: dict[str, QListWidgetItem] = {}
+        self._preferred: tuple[str, ...] = ()
         self._drawn: dict[str, Shown[MapPublished]] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,7 +66,13 @@ class Gallery(QWidget):
         for name, item in self._items.items():
             item.setHidden(name not in session.stacks)
         if self._items and not self._list.selectedItems():
-            next(iter(self._items.values())).setSelected(True)
+            wanted = [item for name, item in self._items.items() if name in self._preferred]
+            for item in wanted or [next(iter(self._items.values()))]:
+                item.setSelected(True)
+
+    def prefer(self, names: Sequence[str]) -> None:
+        """Begin with these maps, if they come, instead of the first."""
+        self._preferred = tuple(names)
 
     def choose(self, names: list[str]) -> None:
         """Choose maps as if the user had clicked on them."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operando.messages import MapPublished
-from viewer.canvas import FAINT_INK, INK
+from viewer.canvas import FAINT_INK, INK, WORDS_BOX
 from viewer.checks import Shown
 from viewer.colormaps import napari_colormap
 from viewer.marks import Mark, fineness, holes, picture
@@ -88,6 +88,11 @@ class MapPair:
             self.marks.data = np.zeros((1, 1, 4), np.uint8)
             self.shown = self.marked = self.drawn = None
 
+    def rename(self, title: str) -> None:
+        """Change what stands in the upper corner; an unchanged title costs nothing."""
+        if title != self.title:
+            self.title = self.image.name = title
+
     def caption(self, text: str = "") -> None:
         """Write something into the lower corner of the map's cell; an unchanged text costs nothing.
 
@@ -165,7 +170,8 @@ def _make_marks(viewer: "ViewerModel", title: str, *, is_visible: bool) -> "Imag
         visible=is_visible,
     )
     overlay = marks.name_overlay
-    overlay.position, overlay.font_size, overlay.box, overlay.color = "bottom_left", 11, False, FAINT_INK
+    overlay.position, overlay.font_size, overlay.color = "bottom_left", 11, FAINT_INK
+    overlay.box, overlay.box_color = True, WORDS_BOX
     return marks
 
 

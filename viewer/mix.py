@@ -28,6 +28,7 @@ class Legend(QWidget):
     def __init__(self) -> None:
         super().__init__()
         plots = make_plots()
+        plots.ci.setContentsMargins(4, 12, 14, 2)
         self._plot = dress(plots.addPlot(row=0, col=0), left="second", bottom="first", grid=False)
         self._plot.setMouseEnabled(x=False, y=False)
         self._image = pg.ImageItem(legend(), axisOrder="row-major")
@@ -106,7 +107,7 @@ class Mix:
         limits = _limits(self._layers, names[0]), _limits(self._layers, names[1])
         source = (first, second, limits)
         if self._pair is None:
-            self._pair, self._drawn = make_picture_pair(self._viewer, title="in two colours"), None
+            self._pair, self._drawn = make_picture_pair(self._viewer, title="two colours"), None
         if source == self._drawn:
             return
         self._drawn = source
@@ -117,9 +118,7 @@ class Mix:
                 setattr(pair.image, values, wanted)
         pair.mark(grid, first, ())
         labels = [one.message.label for one in (first, second)]
-        pair.caption(
-            ", ".join(f"{colour}: {label}" for colour, label in zip(COLOUR_WORDS, labels, strict=True)) + ", dark: both"
-        )
+        pair.rename(", ".join(f"{label} {colour}" for colour, label in zip(COLOUR_WORDS, labels, strict=True)))
         titles = [self._layers.pair(name).title for name in names]
         self.legend.write((titles[0], titles[1]), limits)
 

@@ -54,7 +54,7 @@ class Pin:
         rows, columns = np.nonzero(self.voxels)
         x_mm, y_mm = self.grid.place_mm(float(rows.mean()), float(columns.mean()))
         size = "" if self.n_voxels == 1 else f", {self.n_voxels} voxels"
-        return f"{self.label}  ({x_mm:+.2f}, {y_mm:+.2f}) mm{size}"
+        return f"{self.label}{size}\n({x_mm:+.2f}, {y_mm:+.2f}) mm"
 
     def question(self, scan: Scan) -> RegionAsked:
         """Give the question for this region in a scan that has a run."""

@@ -14,8 +14,8 @@ from viewer.readings import Readings, Step
 from viewer.session import Session, Topic
 from viewer.style import AMBER, BLUE, FAINT, GREEN, INK, RED, dress, make_plots
 
-BAND_COLOUR = QColor(217, 130, 0, 30)
-SHOWN_COLOUR = QColor(217, 130, 0, 90)
+BAND_COLOUR = QColor(217, 130, 0, 24)
+SHOWN_COLOUR = QColor(217, 130, 0, 44)
 STEP_COLOUR = {1: QColor(200, 36, 43, 26), 0: QColor(120, 120, 120, 18), -1: QColor(31, 95, 168, 30)}
 """Of a step in which the cell charges, rests, discharges."""
 _TALL = 1e4

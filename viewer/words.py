@@ -83,7 +83,7 @@ def scan_words(session: Session) -> str:
         return ""
     n_scans = len(session.scans)
     place = f"scan {session.timeline.index + 1} of {n_scans}\n" if n_scans > 1 else ""
-    return place + map_words(newest, session.cell_of(session.shown))
+    return place + "\n".join([share_words(newest), *cell_state_words(session.cell_of(session.shown))])
 
 
 def scan_state_words(session: Session, scan: Scan) -> str:
@@ -94,8 +94,8 @@ def scan_state_words(session: Session, scan: Scan) -> str:
     n_scans = len(session.scans)
     place = f"scan {session.scans.index(scan) + 1} of {n_scans}, " if n_scans > 1 and scan in session.scans else ""
     cell = session.cell_of(scan)
-    state = [*cell_state_words(cell), direction_words(cell)]
-    return place + share_words(newest) + "\n" + ", ".join(word for word in state if word)
+    *first, last = [*cell_state_words(cell), direction_words(cell)]
+    return "\n".join([place + share_words(newest), *first[:-1], ", ".join(word for word in [*first[-1:], last] if word)])
 
 
 def direction_words(cell: CellState) -> str:
@@ -154,8 +154,7 @@ def voxel_text(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> str:
         code = int(shown.arrays["reason"][voxel]) if "reason" in shown.arrays else 0
         return f"{place}: none ({message.reasons.get(code, f'reason {code}')})"
     sigma = float(shown.arrays["sigma"][voxel]) if "sigma" in shown.arrays else np.nan
-    doubt = f" ± {sigma:.2g}" if np.isfinite(sigma) else ""
-    return f"{place}: {value:.3g}{doubt} {message.unit}".rstrip()
+    return f"{place}: {value_words(value, sigma, message.unit)}"
 
 
 def value_at(scan: Scan, name: str, *, x_mm: float, y_mm: float) -> tuple[float, float]:
@@ -185,11 +184,16 @@ def centre_words(message: SinogramPublished) -> str:
 
 
 def value_words(value: float, sigma: float, unit: str) -> str:
-    """Write a value with its uncertainty and unit; a dash where there is none."""
+    """Write a value with its uncertainty and unit, to the last digit of the uncertainty; a dash where there is none."""
     if not np.isfinite(value):
         return "–"
-    doubt = f" ± {sigma:.2g}" if np.isfinite(sigma) else ""
-    return f"{value:.4g}{doubt} {unit}".rstrip()
+    if not np.isfinite(sigma) or sigma <= 0:
+        return f"{value:.4g} {unit}".rstrip()
+    doubt = f"{sigma:.2g}" if sigma < 100 else f"{sigma:.0f}"
+    if "e" in doubt:
+        return f"{value:.4g} ± {doubt} {unit}".rstrip()
+    n_digits = len(doubt.partition(".")[2])
+    return f"{value:.{n_digits}f} ± {doubt} {unit}".rstrip()
 
 
 def notice_words(notice: Notice) -> str:

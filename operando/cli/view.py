@@ -27,6 +27,10 @@ def view(
     beside: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="A scan.nxs or a folder, to compare: its maps stand beside.")
     ] = None,
+    map_names: Annotated[
+        list[str] | None, typer.Option("--map", help="Which map is shown first, again for more; default: the first.")
+    ] = None,
+    mix: Annotated[bool, typer.Option("--mix", help="The first two of these maps in one picture of two colours, too.")] = False,
     snapshot: Annotated[
         Path | None, typer.Option(help="Write a picture of the window when the run has ended, and end.")
     ] = None,
@@ -62,6 +66,8 @@ def view(
             source if is_address else None,
             files,
             beside=others,
+            maps=map_names or (),
+            in_two_colours=mix,
             answers=ArchiveAnswers,
             snapshot=snapshot,
             stop=stop,

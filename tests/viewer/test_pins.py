@@ -55,7 +55,7 @@ def test_a_pin_asks_for_its_voxels_by_their_places():
     pin = Pins().pin(GRID, one(2, 3), keep=False)
     question = pin.question(session.shown)
     assert (question.run, question.x_mm, question.y_mm) == ("run-0", [0.5], [3.0])
-    assert pin.title == "A  (+0.50, +3.00) mm"
+    assert pin.title == "A\n(+0.50, +3.00) mm"
 
 
 def test_a_region_beyond_the_bound_of_a_question_is_thinned_out():

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -96,12 +95,19 @@ def test_a_file_stands_beside_a_running_scan_with_the_same_colours_and_pins(live
     assert live.header.notices == ""
 
 
-def test_a_cycle_stands_beside_itself_and_a_file_answers(screen, qapp, tmp_path, qtbot):
+@pytest.fixture
+def monitor(screen, qapp, tmp_path) -> Iterator[Monitor]:
+    """A window on four files of a cycle."""
     files = [tmp_path / f"s{k}.nxs" for k in range(4)]
     for k, (path, charge) in enumerate(zip(files, (0.2, 0.6, 0.55, 0.25), strict=True)):
         write_sample(path, charge=charge, start_s=1.7e9 + 1000 * k, run=f"phantom-{k}", is_charging=k < 2)
-    monitor = open_window(None, files=files, oracle_of=oracle_of)
-    monitor.feed(entries_from_archives(files))
+    opened = open_window(None, files=files, oracle_of=oracle_of)
+    opened.feed(entries_from_archives(files))
+    yield opened
+    opened.viewer.close()
+
+
+def test_a_cycle_stands_beside_itself_and_a_file_answers(monitor, qtbot):
     qtbot.waitUntil(lambda: monitor.is_settled, timeout=60_000)
     assert monitor.viewer.dims.nsteps[0] == 4
     monitor.comparison.toggle()
@@ -114,14 +120,10 @@ def test_a_cycle_stands_beside_itself_and_a_file_answers(screen, qapp, tmp_path,
     assert monitor.pointer.pick((0.8, 0.8))
     for label in ("A", "A beside"):
         qtbot.waitUntil(lambda label=label: monitor.region.curve_of(label) is not None, timeout=60_000)
-    mix_two_maps(monitor, qtbot)
-    monitor.viewer.close()
-    assert monitor.is_closed
 
 
-def mix_two_maps(monitor: Monitor, qtbot: Any) -> None:
-    """Two chosen maps in one picture; one alone is refused with a sentence, and a third leaves it as it is."""
-    monitor.comparison.choose(None)
+def test_two_chosen_maps_stand_in_one_picture_of_two_colours_and_one_alone_is_refused(monitor, qtbot):
+    qtbot.waitUntil(lambda: monitor.is_settled, timeout=60_000)
     monitor.gallery.choose(["wt_lic6"])
     monitor.mix.toggle()
     assert not monitor.mix.is_on
@@ -131,13 +133,12 @@ def mix_two_maps(monitor: Monitor, qtbot: Any) -> None:
     monitor.session.show(1)
     maps = monitor.session.scans[1].maps
     lic6, lic12 = (maps[name].arrays["value"] for name in ("wt_lic6", "wt_lic12"))
-    expected = two_colours(lic6, lic12, limits=((0.0, 100.0), (0.0, 100.0)))
+    expected = two_colours(lic12, lic6, limits=((0.0, 100.0), (0.0, 100.0)))
     qtbot.waitUntil(lambda: np.array_equal(monitor.mix.pair.image.data, expected), timeout=30_000)
     assert monitor.mix.legend.isVisibleTo(monitor.gallery)
-    words = monitor.mix.pair.words
-    assert ("orange: LiC6" in words, "blue: LiC12" in words) == (True, True)
+    assert monitor.mix.pair.image.name == "LiC12 orange, LiC6 blue"
     monitor.layers.layer("wt_lic6").contrast_limits = (0.0, 50.0)
-    brighter = two_colours(lic6, lic12, limits=((0.0, 50.0), (0.0, 100.0)))
+    brighter = two_colours(lic12, lic6, limits=((0.0, 100.0), (0.0, 50.0)))
     qtbot.waitUntil(lambda: np.array_equal(monitor.mix.pair.image.data, brighter), timeout=30_000)
     monitor.gallery.choose(["wt_lic6"])
     qtbot.waitUntil(lambda: not monitor.mix.pair.image.visible, timeout=30_000)

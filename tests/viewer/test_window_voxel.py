@@ -103,7 +103,7 @@ def test_a_click_shows_the_pattern_of_a_voxel_and_drags_those_of_regions_and_lin
     assert window.region.curve_of("A")[1][0] == 3.0
     table = dict(window.region.table)
     assert table["x in LixC6"].endswith("± 0.03")
-    assert table["LiC6"] == "10 ± 0.03 wt%"
+    assert table["LiC6"] == "10.00 ± 0.03 wt%"
     assert table["x, fit of the pattern"] == "0.634 ± 0.021"
     assert table["LiC6, fit"] == "12.5 ± 0.5 wt%"
     assert table["Rwp"] == "4.25 %"
