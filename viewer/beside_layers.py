@@ -16,6 +16,7 @@ from viewer.words import scan_state_words
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Image
 
 LINKED = ("contrast_limits", "gamma", "colormap")
 """What the two maps of a comparison share; the camera is the same anyhow."""
@@ -38,6 +39,7 @@ class BesideLayers:
     def __init__(self, viewer: "ViewerModel", layers: MapLayers) -> None:
         self._viewer, self._layers = viewer, layers
         self._pairs: dict[tuple[str, bool], MapPair] = {}
+        self._twins: dict[tuple[str, bool], Image] = {}
         self.has_difference = False
         """Whether the difference of the two is shown, too."""
 
@@ -121,6 +123,7 @@ class BesideLayers:
     def _keep(self, name: str, pair: MapPair, *, is_difference: bool) -> MapPair:
         """Put a new pair next to its twin, or after the other scan's: the order of layers is that of the grid's cells."""
         self._pairs[name, is_difference] = pair
+        self._twins[name, is_difference] = self._layers.layer(name)
         layers = self._viewer.layers
         before = self._pairs[name, False] if is_difference else self._layers.pair(name)
         layers.move_multiple([layers.index(pair.image), layers.index(pair.marks)], layers.index(before.marks) + 1)
@@ -128,10 +131,10 @@ class BesideLayers:
         return pair
 
     def _forget_removed(self) -> None:
-        """Let pairs go of which the user has removed a layer; they come again while the comparison lasts."""
+        """Let pairs go of which the user has removed a layer, or its twin; they come again while the comparison lasts."""
         for key, pair in list(self._pairs.items()):
             present = [layer for layer in (pair.image, pair.marks) if layer in self._viewer.layers]
-            if len(present) < 2:
+            if len(present) < 2 or self._twins[key] not in self._viewer.layers:
                 del self._pairs[key]
                 for layer in present:
                     self._viewer.layers.remove(layer)

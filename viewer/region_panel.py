@@ -21,7 +21,7 @@ HINT = "click a voxel · Shift+click pins another · Shift+drag draws a region �
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class Asked:
     """A pin in one of the scans that are seen."""
 
     pin: Pin
@@ -122,7 +122,7 @@ class RegionPanel(QWidget):
                 return curve.getOriginalDataset()
         return None
 
-    def _draw(self, asked: list[_Asked]) -> None:
+    def _draw(self, asked: list[Asked]) -> None:
         for plot in (self._plot, self._residual):
             plot.clear()
         self._curves = []
@@ -145,7 +145,7 @@ class RegionPanel(QWidget):
             curve = self._plot.plot(q, base + part, pen=pg.mkPen(None))
             self._plot.addItem(pg.FillBetweenItem(curve, floor, brush=colour))
 
-    def _draw_pin(self, asked: _Asked, answer: Shown[RegionAnswered], *, is_alone: bool) -> None:
+    def _draw_pin(self, asked: Asked, answer: Shown[RegionAnswered], *, is_alone: bool) -> None:
         arrays = answer.arrays
         q, difference = arrays["q"], arrays["intensity"] - arrays["fit"]
         pen = pg.mkPen(INK if is_alone else asked.pin.colour, width=1, style=asked.line)
@@ -158,11 +158,11 @@ class RegionPanel(QWidget):
         self._residual.plot(q, difference, pen=pen, connect="finite")
         self._plot.setLabel("left", f"<span style='font-size:9pt; color:{INK}'>{answer.message.unit}</span>")
 
-    def _fill(self, asked: list[_Asked]) -> None:
+    def _fill(self, asked: list[Asked]) -> None:
         """Write a column for each pin: what the maps say there, then what the fit of its pattern says."""
         rows: dict[str, list[str]] = {}
         for column, one in enumerate(asked):
-            for heading, text in _column(one).items():
+            for heading, text in column_of(one).items():
                 rows.setdefault(heading, [""] * len(asked))[column] = text
         self._table.setRowCount(len(rows))
         self._table.setColumnCount(len(asked))
@@ -179,24 +179,25 @@ class RegionPanel(QWidget):
         return "" if item is None else str(item.text())
 
 
-def _asked(session: Session) -> list[_Asked]:
+def _asked(session: Session) -> list[Asked]:
     """Give the pins of the scan that is shown, each followed by its twin in the scan beside it."""
     found = []
     beside = session.beside
     for pin in session.pins.items:
-        found.append(_Asked(pin=pin, scan=session.shown, session=session, is_awaited=session.pins.asked is pin))
+        found.append(Asked(pin=pin, scan=session.shown, session=session, is_awaited=session.pins.asked is pin))
         twin = None if beside is None else beside.mirrored(pin)
         if beside is not None and twin is not None:
             is_awaited = beside.pins.asked is twin
             found.append(
-                _Asked(
+                Asked(
                     pin=twin, scan=beside.shown, session=beside.other, is_awaited=is_awaited, name=beside.names[1] or "beside"
                 )
             )
     return found
 
 
-def _column(asked: _Asked) -> dict[str, str]:
+def column_of(asked: Asked) -> dict[str, str]:
+    """Give the rows of a pin: what every map says there, then what the fit of its pattern says."""
     pin, column = asked.pin, {}
     for name, shown in asked.scan.maps.items():
         value, sigma = pin.history(asked.session.stacks[name])

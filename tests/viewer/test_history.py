@@ -129,7 +129,7 @@ def test_a_source_that_begins_anew_leaves_no_scan():
 def test_words_of_a_voxel_are_those_of_the_scan_that_is_asked():
     session = session_of(scan(0, 0.1), scan(1, 0.2))
     assert "x: 0.1" not in voxel_text(session.scans[1], "x", x_mm=-2.4, y_mm=-2.4)
-    assert ": 0.1 ± 0.03" in voxel_text(session.scans[0], "x", x_mm=-2.4, y_mm=-2.4)
+    assert ": 0.10 ± 0.03" in voxel_text(session.scans[0], "x", x_mm=-2.4, y_mm=-2.4)
 
 
 def test_a_large_history_reserves_little_memory():

@@ -99,7 +99,7 @@ def test_the_value_under_the_cursor_is_the_one_at_that_place_with_y_upwards(entr
     message = shown.message
     x_mm, y_mm = message.x_first_mm + column * message.pixel_mm, message.y_first_mm + row * message.pixel_mm
     text = voxel_text(session.shown, "x_lithium", x_mm=x_mm + 0.01, y_mm=y_mm - 0.01)
-    assert f"{value[row, column]:.3g} ± 0.03" in text
+    assert f"{value[row, column]:.2f} ± 0.03" in text
     assert "no electrode here" in voxel_text(session.shown, "x_lithium", x_mm=0.0, y_mm=0.0)
     assert voxel_text(session.shown, "x_lithium", x_mm=99.0, y_mm=0.0) == ""
     assert voxel_text(session.shown, "unknown", x_mm=0.0, y_mm=0.0) == ""
