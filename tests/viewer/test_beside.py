@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 from operando.bus import Entry
 from operando.messages import CellReading, ServicesOffered
 from tests.viewer.conftest import map_published, run_started
 from viewer.beside import Beside, Rule, beside_text, mirrored_pin
+from viewer.beside_layers import BesideLayers
+from viewer.canvas import fit
 from viewer.cell_state import CellState
+from viewer.layers import MapLayers
 from viewer.session import Session
 
 N = 11
@@ -153,3 +157,42 @@ def test_who_answers_for_the_other_scan_is_whom_its_own_source_names():
     other.apply(entry(ServicesOffered(questions="tcp://127.0.0.1:5", time_s=0.0)))
     assert beside(session, Rule.CHARGE, other).services.questions == "tcp://127.0.0.1:5"
     assert beside(session, Rule.FIRST).services is None
+
+
+def test_the_other_map_gets_a_layer_next_to_its_twin_with_linked_limits_and_the_difference_its_own():
+    session, other = cycle(), cycle([0.1, 0.2], run="old")
+    session.show(3)
+    viewer = ViewerModel()
+    layers = MapLayers(viewer)
+    layers.sync(session)
+    compared = BesideLayers(viewer, layers)
+    compared.has_difference = True
+    compared.sync(beside(session, Rule.NUMBER, other))
+    fit(viewer)
+    twin, pair, less = layers.pair("x"), compared.pair("x"), compared.pair("x", is_difference=True)
+    visible = [layer for layer in viewer.layers if layer.visible]
+    assert visible == [twin.image, twin.marks, pair.image, pair.marks, less.image, less.marks]
+    np.testing.assert_array_equal(pair.image.data, np.full((N, N), 0.1, np.float32))
+    np.testing.assert_allclose(less.image.data, 0.2, atol=1e-6)
+    assert less.image.colormap.name == "difference"
+    assert (twin.words.split("\n")[0], pair.words.split("\n")[0]) == ("A", "B")
+    assert "scan 4 of 7" in twin.words
+    assert "3.200 V" in pair.words
+    pair.image.contrast_limits = (0.1, 0.3)
+    assert tuple(twin.image.contrast_limits) == (0.1, 0.3)
+    assert "[1]" not in "".join(layer.name for layer in viewer.layers)
+
+    viewer.layers.remove(pair.marks)
+    compared.sync(beside(session, Rule.NUMBER, other))
+    assert compared.pair("x") is not pair
+    assert pair.image not in viewer.layers
+
+    session.show(0)
+    compared.sync(beside(session, Rule.BEFORE))
+    assert "no scan" in compared.pair("x").words
+    assert np.isnan(compared.pair("x").image.data).all()
+    assert "no difference" in less.words
+    compared.sync(None)
+    assert compared.visible_names == []
+    assert twin.words == ""
+    layers.close()
