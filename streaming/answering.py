@@ -93,7 +93,7 @@ class RegionAnswerer:
 
     def _message(self, question: RegionAsked, ingredients: Ingredients, fit: RegionFit) -> RegionAnswered:
         amounts, percent = fit.amounts, weight_fractions(fit.amounts)
-        sigma = np.sqrt(np.einsum("...ii->...i", amounts.covariance))
+        sigma = np.stack([amounts.sigma(gradient) for gradient in np.eye(amounts.n_phases)], axis=-1)
         x_lithium, x_sigma = self._lithium(fit)
         return RegionAnswered(
             run=question.run,

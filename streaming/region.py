@@ -19,11 +19,15 @@ from streaming.amounts import Amounts, add_misfit, fit_amounts
 from streaming.channels import LiveChannels
 from streaming.correct.beam import reference_from_line
 from streaming.correct.points import point_scale
+from streaming.halves import LEAST_LINES, opposed_weights
 from streaming.line import Line
 from streaming.reconstruct import Filter, convolved, filter_kernel
 from streaming.sinogram import Resampling, line_offset, make_resampling, shifted_grid
 
 Array = NDArray[np.float64]
+
+_SHIFTS = [(0, 0), *((dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if (dx, dy) != (0, 0))]
+"""Where a region is looked at for its scatter, in points of the scan: one place alone knows it to a factor of two at best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,28 +143,24 @@ def fit_region(
     SupersededError
         If it is no longer wanted.
     """
-    kernel = filter_kernel(ingredients.grid.n_points, window=ingredients.window)
+    regions = [(x_mm + dx * ingredients.grid.step_mm, y_mm + dy * ingredients.grid.step_mm) for dx, dy in _SHIFTS]
     reference = reference_from_line(patterns_of(ingredients.reference))
     n_radial = ingredients.residual.size
     pattern, variance, scan_variance = np.zeros(n_radial), np.zeros(n_radial), np.zeros(n_radial)
+    angles_deg: list[float] = []
+    shares: list[Array] = []
     for line in ingredients.lines:
         if not is_wanted():
             raise SupersededError("nobody waits for this region any more")
         patterns = patterns_of(line.key)
         scale, _ = point_scale(patterns, reference=reference, correction=ingredients.correction)
-        positions_mm, usable = patterns.positions_mm + line.shift_mm, patterns.is_received & np.isfinite(scale)
-        grid = shifted_grid(ingredients.grid, line_offset(positions_mm, usable, ingredients.grid))
-        places = places_on_line(grid, ingredients.centre_mm, patterns.angle_deg, x_mm=x_mm, y_mm=y_mm)
-        resampling = make_resampling(positions_mm, usable, grid)
-        weights = point_weights(convolved(places[:, None], kernel)[:, 0], resampling, line.gain, n_points=scale.size)
-        if line.air_points:
-            # Air is subtracted from the grid points, after the gain.
-            ungained = point_weights(convolved(places[:, None], kernel)[:, 0], resampling, None, n_points=scale.size)
-            weights[list(line.air_points)] -= ungained.sum() / len(line.air_points)
-        weights *= line.weight_rad / grid.step_mm * np.where(usable, scale, 0.0)
-        used = np.flatnonzero(weights)
-        pattern += weights[used] @ patterns.mean[used]
-        variance += weights[used] ** 2 @ patterns.variance[used]
+        weights = _line_weights(ingredients, line, patterns, scale=scale, regions=regions)
+        used = np.flatnonzero(weights.any(axis=0))
+        parts = weights[:, used] @ patterns.mean[used]
+        pattern += line.weight_rad * parts[0]
+        variance += (line.weight_rad * weights[0, used]) ** 2 @ patterns.variance[used]
+        shares.append(live.channels(_counted(parts, live)))
+        angles_deg.append(patterns.angle_deg)
         scan_variance += np.nansum(patterns.variance * scale[:, None] ** 2, axis=0)
     amounts = fit_amounts(
         live.channels(_counted(pattern[None], live)),
@@ -168,6 +168,7 @@ def fit_region(
         live=live,
         mean_variance=scan_variance,
     )
+    amounts = replace(amounts, scatter=_scatter(np.array(angles_deg), shares, amounts.response))
     amounts = add_misfit(amounts, residual=ingredients.residual, mean_mass=ingredients.mean_mass, live=live)
     return RegionFit(
         pattern=pattern,
@@ -175,6 +176,51 @@ def fit_region(
         amounts=amounts,
         misfit=_rwp(pattern, live.model.templates @ amounts.values[0], live),
     )
+
+
+def _line_weights(
+    ingredients: Ingredients,
+    line: CountingLine,
+    patterns: Patterns,
+    *,
+    scale: Array,
+    regions: Sequence[tuple[Array, Array]],
+) -> Array:
+    """Give what each point of a line weighs in the mean of each region's voxels, shape (n_regions, n_points)."""
+    kernel = filter_kernel(ingredients.grid.n_points, window=ingredients.window)
+    positions_mm, usable = patterns.positions_mm + line.shift_mm, patterns.is_received & np.isfinite(scale)
+    grid = shifted_grid(ingredients.grid, line_offset(positions_mm, usable, ingredients.grid))
+    places = [places_on_line(grid, ingredients.centre_mm, patterns.angle_deg, x_mm=x, y_mm=y) for x, y in regions]
+    resampling = make_resampling(positions_mm, usable, grid)
+    rows = convolved(np.stack(places, axis=-1), kernel).T
+    weights = np.stack([point_weights(row.copy(), resampling, line.gain, n_points=scale.size) for row in rows])
+    if line.air_points:
+        # Air is subtracted from the grid points, after the gain.
+        ungained = np.stack([point_weights(row.copy(), resampling, None, n_points=scale.size) for row in rows])
+        weights[:, list(line.air_points)] -= ungained.sum(axis=1, keepdims=True) / len(line.air_points)
+    return weights / grid.step_mm * np.where(usable, scale, 0.0)
+
+
+def _scatter(angles_deg: Array, shares: Sequence[Array], response: Array) -> Array | None:
+    """Give the covariance of amounts that two halves of the lines show, shape (1, n_phases, n_phases).
+
+    As for the maps (:mod:`streaming.halves`), squares are averaged over the neighbourhood: the region itself, and the region
+    moved by one point of the scan to every side.
+
+    Parameters
+    ----------
+    angles_deg
+        Of each line.
+    shares
+        Of each line, the channels that it adds to the region, wherever it is moved, per radian, shape (n_shifts, n_channels).
+    response
+        Change of each phase's amount with each channel, shape (n_phases, n_channels).
+    """
+    if len(shares) < LEAST_LINES:
+        return None
+    difference = np.einsum("l,lsc->sc", opposed_weights(angles_deg), np.stack(shares)) @ response.T
+    scatter: Array = np.einsum("si,sj->ij", difference, difference)[None] / len(difference)
+    return scatter
 
 
 def places_on_line(grid: TomogramGrid, centre_mm: float, angle_deg: float, *, x_mm: Array, y_mm: Array) -> Array:

@@ -9,6 +9,7 @@ from operando.bus import MemoryStore, SupersededError
 from operando.errors import DataError
 from operando.messages import Notice, RegionAnswered, RegionAsked, RunStopped
 from operando.scan import LineKey
+from streaming.amounts import Amounts
 from streaming.analysis import Analysis
 from streaming.answering import KnownTomograms, RegionAnswerer, ingredients_from_archive
 from streaming.channels import make_live_channels
@@ -75,6 +76,28 @@ def test_the_mean_of_voxels_is_the_pattern_of_their_region(phantom, lines, resul
     single = [pattern([column], [row]) for column, row in [(15, 14), (16, 14), (19, 20)]]
     region = pattern([15, 16, 19], [14, 14, 20])
     np.testing.assert_allclose(region, np.mean(single, axis=0), atol=1e-9 * np.nanmax(np.abs(region)))
+
+
+def test_one_voxel_scatters_between_halves_as_its_map_does_and_a_region_of_many_less(phantom, lines, result):
+    live = make_live_channels(phantom.model, typical_variance(lines[result.ingredients.reference]))
+
+    def amounts_of(columns: list[int], rows: list[int]) -> Amounts:
+        return fit_region(
+            result.ingredients,
+            x_mm=result.axis_mm[columns],
+            y_mm=result.axis_mm[rows],
+            live=live,
+            patterns_of=lambda key: patterns_from_line(lines[key], estimator="mean"),
+        ).amounts
+
+    assert result.amounts.scatter is not None
+    for row, column in [(15, 15), (20, 19), (9, 15)]:
+        expected = result.amounts.scatter[row, column]
+        np.testing.assert_allclose(amounts_of([column], [row]).scatter[0], expected, rtol=1e-6, atol=1e-9 * expected.max())
+    columns, rows = (found.ravel().tolist() for found in np.meshgrid(range(13, 18), range(13, 18)))
+    many, one = amounts_of(columns, rows), amounts_of([15], [15])
+    gradient = np.ones(many.n_phases)
+    assert many.sigma(gradient)[0] < 0.5 * one.sigma(gradient)[0]
 
 
 def process(phantom: Phantom, lines: dict[LineKey, Line], out: Path) -> tuple[Analysis, MemoryStore]:
