@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.cell.source import open_recording
+from acquisition.plans.catalogue import programme_of
 from acquisition.twin.patterns import PatternSource, Sector, scan_pulses
 from acquisition.twin.phases import CRYSTALS
 from acquisition.twin.render import MASKED
@@ -118,11 +119,18 @@ def _voltage(axis: Any, profile: Profile) -> None:
         axis.set_axis_off()
         return
     axis.plot(recording.time_s / 3600, recording.voltage_v, lw=1)
-    axis.axvline(profile.cell.start_s / 3600, color="tab:red", lw=1)
+    start_s, length_s = profile.cell.start_s, programme_of(profile).duration_s * profile.cell.speed
+    axis.axvspan(start_s / 3600, (start_s + length_s) / 3600, color="tab:red", alpha=0.3, lw=1)
     axis.set(title=f"{recording.name}; red: the scan", xlabel="time (h)", ylabel="voltage (V)")
+
+
+def simulated() -> list[str]:
+    """Give the names of all profiles with a simulated beamline."""
+    names = sorted(path.parent.name for path in profiles_folder().glob("*/profile.toml"))
+    return [name for name in names if read_profile(name).twin is not None]
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for scenario in sys.argv[1:] or sorted(path.parent.name for path in profiles_folder().glob("*/profile.toml")):
+    for scenario in sys.argv[1:] or simulated():
         draw(scenario)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from acquisition.twin.slice import Slice
 
 FEWEST_ANGLES = 3
+REFINED = "refined_"
+"""How maps of the full profile begin where the live estimator has one of the same quantity."""
 _LATTICE = re.compile(r"^(?:lattice_)?([ac])_(\w+)$")
 
 
@@ -34,7 +36,11 @@ def read_maps(path: Path) -> dict[str, "AnalysedMap"]:
         with h5py.File(path, "r") as file:
             entry = file["entry"]
             groups = {name: group for name, group in entry.items() if isinstance(group, h5py.Group) and "value" in group}
-            maps = {name: _map(group, percent=name.startswith("wt_")) for name, group in groups.items() if "x" in group}
+            maps = {
+                name: _map(group, percent=name.removeprefix(REFINED).startswith("wt_"))
+                for name, group in groups.items()
+                if "x" in group and "y" in group
+            }
             if "amounts" in entry:
                 group = entry["amounts"]
                 names = [name.decode() for name in group["phase_name"][()]]
@@ -51,10 +57,14 @@ def scores(maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, stat
     from acquisition.twin.truth import read_lattices
 
     rows = {}
-    if "x_lithium" in maps and np.isfinite(sample.lithium_x).any():
-        rows["x_lithium"] = asdict(score_lithium(maps["x_lithium"], sample))
-    fractions = {name.removeprefix("wt_"): one for name, one in maps.items() if name.startswith("wt_")}
-    rows |= {f"wt_{name}": asdict(one) for name, one in score_weight_fractions(fractions, sample).items()}
+    for estimator in ("", REFINED):
+        if (name := f"{estimator}x_lithium") in maps and np.isfinite(sample.lithium_x).any():
+            rows[name] = asdict(score_lithium(maps[name], sample))
+        prefix = f"{estimator}wt_"
+        fractions = {name.removeprefix(prefix): one for name, one in maps.items() if name.startswith(prefix)}
+        rows |= {f"{prefix}{name}": asdict(one) for name, one in score_weight_fractions(fractions, sample).items()}
+    if "y_nmc" in maps and sample.lithium_y is not None:
+        rows["y_nmc"] = asdict(score_lattice(maps["y_nmc"], sample.lithium_y, sample, "nmc"))
     amounts = {name.removeprefix("amount_"): one for name, one in maps.items() if name.startswith("amount_")}
     compared, scale = score_amounts(amounts, sample)
     for name, score in compared.items():
@@ -115,7 +125,9 @@ def verdict(run: Mapping[str, Any]) -> str:
     if lithium := rows.get("x_lithium"):
         sure = lithium["coverage_68"]
         covered = "" if sure is None else f", {100 * sure:.0f} % of {lithium['n_voxels']} voxels within one sigma (68 % wanted)"
-        return f"x in LixC6 against the simulated truth: RMS {lithium['rms']:.3f}, bias {lithium['bias']:+.3f}{covered}"
+        lattice = rows.get("c_nmc")
+        also = "" if lattice is None else f"; c of NMC: RMS {1e3 * lattice['rms']:.0f}, bias {1e3 * lattice['bias']:+.0f} mA"
+        return f"x in LixC6 against the simulated truth: RMS {lithium['rms']:.3f}, bias {lithium['bias']:+.3f}{covered}{also}"
     parts = [
         f"{name.removeprefix('amount_')} recall {row['recall']:.2f}, precision {row['precision']:.2f}"
         for name, row in rows.items()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from acquisition.twin.slice import Slice
-from acquisition.twin.truth import FlownLine, Truth, write_truth
-from operando.cli.against_truth import runs_against_truth, verdict
+from acquisition.twin.truth import FlownLine, Truth, Unchanging, write_truth
+from operando.cli.against_truth import read_maps, runs_against_truth, scores, verdict
 
 N, PIXEL_MM = 20, 0.1
 
@@ -82,3 +82,21 @@ def test_a_sample_without_lithium_has_a_verdict_on_its_amounts(folder: Path) -> 
 
 def test_a_run_without_maps_says_so() -> None:
     assert "no map" in verdict({"maps": {}})
+
+
+def test_maps_of_the_full_profile_have_their_own_scores(tmp_path: Path) -> None:
+    density = np.full((N, N, 2), 1.0, dtype=np.float32)
+    lithium_y = np.full((N, N), 0.40, dtype=np.float32)
+    sample = Slice(name="both", materials=("nmc", "lic6"), density_g_cm3=density, voxel_mm=PIXEL_MM, lithium_y=lithium_y)
+    truth = Truth(history=Unchanging(sample=sample), seed=1, wavelength_angstrom=0.12, follows_lithium=True)
+    write_truth(truth, tmp_path / "truth.h5")
+    with h5py.File(tmp_path / "scan.nxs", "w") as file:
+        for name, value in {"x_lithium": 0.9, "refined_x_lithium": 0.98, "y_nmc": 0.45, "refined_wt_lic6": 60.0}.items():
+            group = file.create_group(f"entry/{name}")
+            group["value"] = np.full((N, N), value)
+            group["x"], group["y"] = sample.axis_mm, sample.axis_mm
+        file.create_group("entry/trend")["value"] = np.zeros(3)
+    rows = scores(read_maps(tmp_path / "scan.nxs"), sample, tmp_path / "truth.h5", 0)
+
+    found = {name: row["bias"] for name, row in rows.items()}
+    assert found == pytest.approx({"x_lithium": -0.1, "refined_x_lithium": -0.02, "y_nmc": 0.05, "refined_wt_lic6": -0.4})
