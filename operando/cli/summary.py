@@ -107,7 +107,16 @@ def add_truth(out: Path) -> list[str]:
     if runs:
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
         _write(summary | {"truth": runs[-1], "runs": runs}, out)
-    return [verdict(run) for run in runs]
+    if len(runs) < 2:
+        return [verdict(run) for run in runs]
+    return [f"run {number} of {len(runs)}{_cell(run['cell'])}: {verdict(run)}" for number, run in enumerate(runs, start=1)]
+
+
+def _cell(cell: Mapping[str, float | None]) -> str:
+    """Tell the cell in the middle of a run, as far as the truth knows it."""
+    words = {"voltage_v": "{:.2f} V", "mean_x": "mean x {:.2f}"}
+    found = [text.format(cell[name]) for name, text in words.items() if cell.get(name) is not None]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _write(summary: Mapping[str, Any], out: Path) -> None:

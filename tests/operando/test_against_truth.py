@@ -1,5 +1,6 @@
 """Runs beside the truth: each with the state that its middle met, with or without lithium."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 from acquisition.twin.slice import Slice
 from acquisition.twin.truth import FlownLine, Truth, Unchanging, write_truth
 from operando.cli.against_truth import read_maps, runs_against_truth, scores, verdict
+from operando.cli.summary import add_truth
 
 N, PIXEL_MM = 20, 0.1
 
@@ -100,3 +102,19 @@ def test_maps_of_the_full_profile_have_their_own_scores(tmp_path: Path) -> None:
 
     found = {name: row["bias"] for name, row in rows.items()}
     assert found == pytest.approx({"x_lithium": -0.1, "refined_x_lithium": -0.02, "y_nmc": 0.05, "refined_wt_lic6": -0.4})
+
+
+def test_each_run_of_a_series_is_told_with_the_cell_in_its_middle(folder: Path) -> None:
+    (folder / "summary.json").write_text('{"frames_sent": 7}', encoding="utf-8")
+    sentences = add_truth(folder)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+    assert [sentence.partition(":")[0] for sentence in sentences] == ["run 1 of 2 (4.00 V)", "run 2 of 2 (3.00 V)"]
+    assert summary["frames_sent"] == 7
+    assert [run["state"] for run in summary["runs"]] == [0, 1]
+    assert summary["truth"] == summary["runs"][-1]
+
+
+def test_a_folder_without_a_truth_is_left_as_it_is(tmp_path: Path) -> None:
+    assert add_truth(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
