@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)
+# A busy machine holds an example up for any time; how fast the code is, benchmarks tell.
+settings.load_profile("patient")
 
 REAL_PROCESSES = ("tests/whole/", "tests/viewer/", "tests/acquisition/twin/simplon/")
 """Besides tests marked ``ioc``: what runs processes, threads and sockets against the wall clock."""
