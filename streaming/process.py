@@ -125,6 +125,8 @@ def process(
         wall_clock=lambda: wall_clock().timestamp(),
         provenance=_provenance(recorded, files, wrong, changed, made_at=wall_clock()),
     )
+    for earlier in recorded.earlier:
+        analysis.hear(earlier, {})
     analysis.hear(recorded.run, {})
     for reading in recorded.readings:
         analysis.hear(reading, {})

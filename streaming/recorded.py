@@ -23,6 +23,7 @@ from operando.scan import LineKey
 from streaming.archive import FORMAT, SCHEMA
 from streaming.correct.points import check_grid
 from streaming.line import Line
+from streaming.line_file import read_line
 from streaming.line_shelf import LineShelf
 
 FINAL = ("finished", "aborted", "failed")
@@ -41,6 +42,8 @@ class Recorded:
     """The file of every attempt that counts."""
     readings: tuple[CellReading, ...] = ()
     """What the journal beside the archive knows of the cell during the run; without one, what the archive does."""
+    earlier: tuple[RunStarted, ...] = ()
+    """Runs that this one continues, whose lines are its own as well."""
     stopped: RunStopped | None = None
     notes: tuple[str, ...] = field(default=())
     """What a person should know of this recording, in sentences."""
@@ -86,7 +89,8 @@ def find_recorded(path: Path, *, profile: str | None = None) -> Recorded:
     beside = archive.parent / "profile.toml"
     if profile is None and not beside.is_file():
         raise MissingInputError(f"no {beside}: it is the profile that the run was made with; name one with --profile")
-    shelf = LineShelf(run.run, archive.parent / "lines")
+    others = sorted({key.run for key in counting} - {run.run})
+    shelf = LineShelf(run.run, archive.parent / "lines", continues=others)
     if not shelf.folder.is_dir():
         raise MissingInputError(
             f"no {shelf.folder}: the lines of run {run.run} are what is processed; put them beside {archive}"
@@ -100,7 +104,8 @@ def find_recorded(path: Path, *, profile: str | None = None) -> Recorded:
     read = read_profile(profile or str(beside))
     if profile is None:
         notes += _differences(read, profile_json)
-    readings, stopped, sentence = _journalled(archive.parent / "journal.jsonl", run.run)
+    journal = archive.parent / "journal.jsonl"
+    readings, stopped, sentence = _journalled(journal, run.run)
     return Recorded(
         archive=archive,
         run=run,
@@ -110,6 +115,7 @@ def find_recorded(path: Path, *, profile: str | None = None) -> Recorded:
         # The archive was closed before the last readings of the journal came: the same ones make the same archive.
         readings=tuple(one for one in readings if not archived or one.time_s <= archived[-1].time_s) or archived,
         stopped=stopped,
+        earlier=_earlier(journal, others),
         notes=(*notes, *sentence),
     )
 
@@ -126,13 +132,12 @@ def check_lines(recorded: Recorded, q: Any) -> dict[LineKey, str]:
     """
     wrong: dict[LineKey, str] = {}
     geometries: dict[str, list[LineKey]] = {}
-    shelf = LineShelf(recorded.run.run, recorded.archive.parent / "lines")
     for key, path in recorded.files.items():
+        if not path.is_file():
+            wrong[key] = f"there is no {path.name}"
+            continue
         try:
-            line = shelf(key) if path.is_file() else None
-            if line is None:
-                wrong[key] = f"there is no {path.name}"
-                continue
+            line = read_line(path)
             _check_identity(line, key)
             check_grid(line, q)
         except (DataError, OSError) as reason:
@@ -166,14 +171,15 @@ def _read_archive(path: Path) -> tuple[RunStarted, str, list[LineKey], dict[str,
             entry = file["entry"]
             run = RunStarted.model_validate_json(entry["announced"][()])
             state = entry["state"].asstr()[()]
-            pairs = zip(entry["lines/line"][()].tolist(), entry["lines/attempt"][()].tolist(), strict=True)
+            pairs = list(zip(entry["lines/line"][()].tolist(), entry["lines/attempt"][()].tolist(), strict=True))
+            runs = entry["lines/run"].asstr()[()].tolist() if "lines/run" in entry else [run.run] * len(pairs)
             profile = json.loads(entry["process/profile"][()])
             readings = _archived_readings(entry["cell"])
     except ValidationError as wrong:
         raise DataError(f"{path}: the run's plan is not one that this version knows: {first_complaint(wrong)}") from wrong
     except (OSError, KeyError, ValueError, TypeError) as wrong:
         raise DataError(f"{path} is no archive of operando, or of an earlier version, or cut off: {wrong}") from wrong
-    keys = [LineKey(run=run.run, line=line, attempt=attempt) for line, attempt in pairs]
+    keys = [LineKey(run=of, line=line, attempt=attempt) for of, (line, attempt) in zip(runs, pairs, strict=True)]
     return run, str(state), keys, profile, readings
 
 
@@ -212,6 +218,24 @@ def _journalled(path: Path, run: str) -> tuple[tuple[CellReading, ...], RunStopp
         return (), None, [f"the journal is not used: {wrong}"]
     readings = tuple(message for message in messages if isinstance(message, CellReading))
     return readings, next((message for message in messages if isinstance(message, RunStopped)), None), []
+
+
+def _earlier(path: Path, runs: Sequence[str]) -> tuple[RunStarted, ...]:
+    """Give the plans of runs that another one continues.
+
+    Raises
+    ------
+    MissingInputError
+        If the journal that tells them is not there.
+    """
+    if not runs:
+        return ()
+    messages = read_journal(path) if path.is_file() else []
+    found = {one.run: one for one in messages if isinstance(one, RunStarted) and one.run in runs}
+    missing = sorted(set(runs) - set(found))
+    if missing:
+        raise MissingInputError(f"no plan of run {', '.join(missing)}, which this one continues: put its journal at {path}")
+    return tuple(found.values())
 
 
 def _of_run(messages: Sequence[Message], run: str) -> Iterable[Message]:

@@ -14,6 +14,7 @@ from operando.cli import (
     demo,
     export,
     figure,
+    handover,
     patterns,
     process,
     profile,
@@ -47,7 +48,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, run, view, figure, export, replay, process, calibrate, check, profile, bench, score, patterns, start):
+for module in (
+    demo,
+    run,
+    view,
+    figure,
+    export,
+    handover,
+    replay,
+    process,
+    calibrate,
+    check,
+    profile,
+    bench,
+    score,
+    patterns,
+    start,
+):
     module.add_to(app)
 
 
