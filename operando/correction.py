@@ -20,6 +20,8 @@ class Correction(BaseModel):
     """Projections that leave the sinusoid of their centre of mass. Uncorrected absorption does that too: look first."""
     air: bool = True
     """Whether scattering of air, seen beside the sample, is subtracted as far as the beam's attenuation leaves it."""
+    parallax: bool = True
+    """Whether refined lattices are freed of the depth that scans mix in them; off where depth plays no part."""
     self_absorption: Literal["none", "diode", "maps"] = "none"
     """What the transmission of each ray is known from: a diode behind the sample, or what the phase maps imply."""
     transmission_middle: Annotated[float, Field(gt=0, lt=1)] | None = None

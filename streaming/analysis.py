@@ -7,6 +7,7 @@ again from the journal and the line files, so it may die at any moment and comes
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,12 @@ from streaming.findings import findings
 from streaming.forward import Forwarder
 from streaming.line_shelf import LineShelf
 from streaming.plain_run import PlainRun
-from streaming.publish import publish_plain, publish_progress, publish_result
+from streaming.publish import publish_plain, publish_progress, publish_refined, publish_result
 from streaming.record import LineRecord
+from streaming.refine.live import LiveRefinement
+from streaming.refine.phase_list import FILE as PHASES_FILE
+from streaming.refine.phase_list import PhaseList
+from streaming.refine.worker import Refiner, RefineWorker
 from streaming.remarks import new_faults, remark_on_centre
 from streaming.run_state import UNDER_WAY, RunState, State
 from streaming.tomogram import Tomogram
@@ -65,10 +70,12 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     """
     model = make_pattern_model(profile)
     store = MemoryStore()
-    analysis = Analysis(profile, model, out=out, store=store, clock=time.monotonic, wall_clock=time.time)
+    worker = RefineWorker.of_profile(profile, out / "lines") if profile.refinement.enabled else None
+    analysis = Analysis(profile, model, out=out, store=store, clock=time.monotonic, wall_clock=time.time, refiner=worker)
     addresses = profile.addresses
     answer = RegionAnswerer(profile, model, lines_folder=out / "lines", ingredients_of=analysis.tomograms)
     with (
+        worker or nullcontext(),
         FeedServer(store, addresses.results),
         AnswerServer(addresses.questions, answer) as questions,
         FeedClient(addresses.journal) as journal,
@@ -107,6 +114,8 @@ class Analysis:
         Seconds since the epoch.
     provenance
         Where the lines come from, for the archive, if this is not the live analysis.
+    refiner
+        Refines the full profile; None leaves it out.
     """
 
     def __init__(
@@ -119,6 +128,7 @@ class Analysis:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         provenance: Mapping[str, str] | None = None,
+        refiner: Refiner | None = None,
     ) -> None:
         self._profile, self._model, self._out, self._store = profile, model, out, store
         self._clock, self._wall_clock = clock, wall_clock
@@ -146,6 +156,12 @@ class Analysis:
             complain=lambda text: self.forward.notice(text, level="error"),
             clock=clock,
             provenance=provenance,
+        )
+        self._refinement = LiveRefinement(
+            refiner,
+            interval_s=profile.refinement.interval_s,
+            clock=clock,
+            phases_changed_s=lambda: PhaseList(profile, out / PHASES_FILE).changed_s,
         )
 
     def hear(self, message: Message, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -182,6 +198,7 @@ class Analysis:
         if (key := self._next()) is not None:
             del self._pending[key]
             self._take_up(key)
+        self._refine()
         is_due = self._clock() - self._published_at >= PUBLISH_INTERVAL_S
         if (self._is_dirty and is_due) or self._archivist.is_owed or self._state_in_a_word != self._shown_state:
             self._publish()
@@ -208,6 +225,7 @@ class Analysis:
         self._known[run.run] = run
         self._shown_state = ""
         self._told = set()
+        self._refinement.begin(run)
         self.forward.begin(run)
 
     def _hear_of_run(self, run: str, message: Message) -> None:
@@ -269,7 +287,22 @@ class Analysis:
 
     @property
     def _state_in_a_word(self) -> State:
-        return "scanning" if self.is_behind else self._state.state
+        return "scanning" if self.is_behind or (self._is_over and self._refinement.is_owed) else self._state.state
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether no more lines of the run will come."""
+        return not self.is_behind and self._state.state not in UNDER_WAY
+
+    def _refine(self) -> None:
+        """Have the whole run refined when it is over, and take what came of earlier refinements."""
+        is_news = self._state_in_a_word != self._shown_state or self._refinement.has_other_phases
+        if self._is_over and is_news and self._tomogram is not None:
+            self._refinement.offer(self._tomogram, is_last=True)
+        if self._refinement.take():
+            self._is_dirty = True
+        for text in self._refinement.new_sentences(self._told):
+            self.forward.notice(text)
 
     def _publish(self) -> None:
         if self._run is None or self._tomogram is None:
@@ -288,6 +321,9 @@ class Analysis:
             publish_plain(
                 self._store, self._tomogram, run=self._run, model=self._model, is_ending=is_ending, time_s=self._wall_clock()
             )
+            self._publish_refined(self._run)
+            if state in UNDER_WAY:
+                self._refinement.offer(self._tomogram, is_last=False)
         archive = str(self._archivist.path) if isinstance(self._tomogram, Tomogram) else ""
         attempts = self._tomogram.n_attempts
         publish_progress(
@@ -325,5 +361,26 @@ class Analysis:
             latest_cell=self.forward.latest_cell,
             time_s=self._wall_clock(),
         )
-        self._archivist.write(result, run=run, shelf=self._shelf, state=state, readings=self.forward.cell.readings)
+        self._publish_refined(run)
+        if state in UNDER_WAY:
+            self._refinement.offer(tomogram, result=result, is_last=False)
+        self._archivist.write(
+            result,
+            run=run,
+            shelf=self._shelf,
+            state=state,
+            readings=self.forward.cell.readings,
+            refined=self._refinement.newest,
+        )
         return result.records
+
+    def _publish_refined(self, run: RunStarted) -> None:
+        if (refined := self._refinement.take_unpublished()) is not None:
+            publish_refined(
+                self._store,
+                refined,
+                run=run,
+                revision=self._revision,
+                latest_cell=self.forward.latest_cell,
+                time_s=self._wall_clock(),
+            )

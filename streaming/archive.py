@@ -25,8 +25,10 @@ from operando.messages import CellReading, RunStarted
 from operando.profile import Profile
 from streaming.channels import PatternModel
 from streaming.line_file import replace_file
-from streaming.maps import EMPTY_REASONS, ESTIMATOR, REASONS, Map
+from streaming.maps import EMPTY_REASONS, REASONS, Map
 from streaming.record import LineRecord
+from streaming.refine.archive import write_refined
+from streaming.refine.job import RefinedTomogram
 from streaming.tomogram import Result
 
 FORMAT = "operando-scan"
@@ -42,6 +44,7 @@ def write_scan(
     model: PatternModel,
     line_files: Sequence[Path],
     state: str,
+    refined: RefinedTomogram | None = None,
     readings: Sequence[CellReading] = (),
     provenance: Mapping[str, str] | None = None,
 ) -> None:
@@ -63,6 +66,8 @@ def write_scan(
         The file of each of ``result.records``, in their order.
     state
         State of the run in a word.
+    refined
+        The newest refinement, if there is one; it may be of fewer lines.
     readings
         The cell during the run, ascending in time; empty leaves what the lines know of it.
     provenance
@@ -74,8 +79,12 @@ def write_scan(
         entry = _group(file, "entry", "NXentry", default=result.maps[0].name)
         _write_run(entry, run, result, state)
         for place, one in enumerate(result.maps):
-            _write_map(entry, one, result)
-            entry[one.name].attrs["place"] = place
+            _write_map(entry, one, result.axis_mm, n_lines=len(result.records), place=place)
+        if refined is not None:
+            write_refined(entry, refined)
+            axis_mm = refined.job.slice.axis_mm if refined.job.slice is not None else result.axis_mm
+            for place, one in enumerate(refined.maps, start=len(result.maps)):
+                _write_map(entry, one, axis_mm, n_lines=refined.job.n_lines, place=place)
         _write_amounts(entry, result, [phase.name for phase in profile.phases])
         _write_sinogram(entry, result, run)
         _write_pattern(entry, result, model)
@@ -130,7 +139,7 @@ def _write_run(entry: Any, run: RunStarted, result: Result, state: str) -> None:
     sample["name"], sample["description"] = run.sample or "sample", run.cell
 
 
-def _write_map(entry: Any, one: Map, result: Result) -> None:
+def _write_map(entry: Any, one: Map, axis_mm: NDArray[np.float64], *, n_lines: int, place: int) -> None:
     group = _group(entry, one.name, "NXdata", signal="value", axes=["y", "x"])
     group.attrs.update(
         {
@@ -139,11 +148,13 @@ def _write_map(entry: Any, one: Map, result: Result) -> None:
             "colormap": one.colormap,
             "low": one.low,
             "high": one.high,
-            "estimator": ESTIMATOR,
+            "estimator": one.estimator,
+            "n_lines": n_lines,
+            "place": place,
             "errors": "counting statistics with the misfit of the mean pattern, or the scatter of two halves if larger",
         }
     )
-    _write_axes(group, result)
+    _write_axes(group, axis_mm)
     value = _put(group, "value", one.value, one.unit)
     value.attrs["long_name"] = group.attrs["title"]
     _put(group, "value_errors", one.sigma, one.unit)
@@ -152,16 +163,16 @@ def _write_map(entry: Any, one: Map, result: Result) -> None:
     reason.attrs["empty"] = EMPTY_REASONS
 
 
-def _write_axes(group: Any, result: Result) -> None:
+def _write_axes(group: Any, axis_mm: NDArray[np.float64]) -> None:
     for name in ("y", "x"):
-        axis = _put(group, name, result.axis_mm, "mm")
+        axis = _put(group, name, axis_mm, "mm")
         axis.attrs["long_name"] = f"{name} from the rotation axis (mm)"
 
 
 def _write_amounts(entry: Any, result: Result, names: list[str]) -> None:
     group = _group(entry, "amounts", "NXdata", signal="amounts", axes=["phase", "y", "x"])
     group.attrs["title"] = "mass density of each phase, one unknown unit"
-    _write_axes(group, result)
+    _write_axes(group, result.axis_mm)
     group["phase"] = np.arange(len(names))
     group["phase_name"] = names
     _put(group, "amounts", np.moveaxis(result.amounts.phases, -1, 0).astype(np.float32), "")

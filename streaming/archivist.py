@@ -8,6 +8,7 @@ from operando.profile import Profile
 from streaming.archive import run_of_archive, write_scan
 from streaming.channels import PatternModel
 from streaming.line_shelf import LineShelf
+from streaming.refine.job import RefinedTomogram
 from streaming.tomogram import Result
 
 ARCHIVE_RETRY_S = 5.0
@@ -53,7 +54,16 @@ class Archivist:
         """Whether an archive that was refused should be tried again now."""
         return self._retry_at is not None and self._clock() >= self._retry_at
 
-    def write(self, result: Result, *, run: RunStarted, shelf: LineShelf, state: str, readings: Sequence[CellReading]) -> None:
+    def write(
+        self,
+        result: Result,
+        *,
+        run: RunStarted,
+        shelf: LineShelf,
+        state: str,
+        readings: Sequence[CellReading],
+        refined: RefinedTomogram | None = None,
+    ) -> None:
         """Write ``scan.nxs``; a disk that does not take it costs the archive and not the live maps."""
         try:
             write_scan(
@@ -66,6 +76,7 @@ class Archivist:
                 state=state,
                 readings=readings,
                 provenance=self._provenance,
+                refined=refined,
             )
         except OSError as refused:
             if self._retry_at is None:

@@ -16,7 +16,7 @@ Reasons = NDArray[np.uint8]
 
 ESTIMATOR = "live: phase amounts"
 
-GOOD, OUTSIDE, UNMEASURED, UNSOLVED, UNCERTAIN, AT_LIMIT, OFF_CURVE = range(7)
+GOOD, OUTSIDE, UNMEASURED, UNSOLVED, UNCERTAIN, AT_LIMIT, OFF_CURVE, WITHDRAWN = range(8)
 REASONS = {
     GOOD: "good",
     OUTSIDE: "nothing of it here",
@@ -25,9 +25,10 @@ REASONS = {
     UNCERTAIN: "within the noise",
     AT_LIMIT: "ran to the end of its range",
     OFF_CURVE: "not on the calibration curve",
+    WITHDRAWN: "no longer looked for",
 }
 """What the codes in a map's ``reason`` mean."""
-EMPTY_REASONS = [OUTSIDE]
+EMPTY_REASONS = [OUTSIDE, WITHDRAWN]
 """Codes that mean that there is nothing to know, rather than that it is not known."""
 
 _LEAST_LINES = 3

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from operando.messages import RunStarted
 from operando.scan import LineKey
 from streaming.line import Line
+from streaming.line_sum import MOST_BLOCKS, LineSum, sums_of_line
 from streaming.record import LineRecord, record_from_line
 from streaming.which_run import purpose_of
 
@@ -14,8 +15,9 @@ class PlainRun:
     """Dark frames, a calibrant, a point against time, a repeated line: counted and averaged; used from one thread."""
 
     def __init__(self, run: RunStarted) -> None:
-        self.purpose = purpose_of(run)
+        self.run, self.purpose = run.run, purpose_of(run)
         self._lines: dict[tuple[int, int], tuple[LineRecord, NDArray[np.float64]]] = {}
+        self._sums: dict[tuple[int, int], list[LineSum]] = {}
         self._aborted: set[tuple[int, int]] = set()
 
     @property
@@ -39,6 +41,11 @@ class PlainRun:
         total: NDArray[np.float64] = np.sum([self._lines[key][1] for key in keys], axis=0) / n_patterns
         return total
 
+    @property
+    def line_sums(self) -> tuple[LineSum, ...]:
+        """Mean patterns of the lines that count, of a point against time those of stretches of frames."""
+        return tuple(one for record in self.records for one in self._sums[record.key.line, record.key.attempt])
+
     def has(self, key: LineKey) -> bool:
         """Tell whether an attempt was taken up already."""
         return (key.line, key.attempt) in self._lines
@@ -55,6 +62,8 @@ class PlainRun:
             return
         pattern_sum = np.nansum(line.mean[line.is_received].astype(np.float64), axis=0)
         self._lines[line.key.line, line.key.attempt] = (record_from_line(line), pattern_sum)
+        n_blocks = MOST_BLOCKS if self.purpose == "point" else 1
+        self._sums[line.key.line, line.key.attempt] = sums_of_line(line, n_blocks=n_blocks)
 
     def abort(self, *, line: int, attempt: int) -> None:
         """Let an attempt count for nothing, whether it has come or will."""

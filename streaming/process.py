@@ -21,7 +21,10 @@ from operando.scan import LineKey
 from streaming.analysis import Analysis
 from streaming.channels import make_pattern_model
 from streaming.line_file import line_path
+from streaming.pattern_cache import PatternCache
 from streaming.recorded import Recorded, check_lines, sha256_of
+from streaming.refine.job import Refinery
+from streaming.refine.worker import InlineRefiner
 
 BEFORE_THE_LINES = (
     "detector",
@@ -116,6 +119,10 @@ def process(
     write_profile(profile, out / "profile.toml")
     _link(files, out / "lines")
     store = MemoryStore()
+    refiner = None
+    if profile.refinement.enabled:
+        patterns = PatternCache(out / "lines", model.q, estimator=profile.integration.estimator)
+        refiner = InlineRefiner(Refinery(profile), patterns)
     analysis = Analysis(
         profile,
         model,
@@ -124,6 +131,7 @@ def process(
         clock=lambda: 0.0,
         wall_clock=lambda: wall_clock().timestamp(),
         provenance=_provenance(recorded, files, wrong, changed, made_at=wall_clock()),
+        refiner=refiner,
     )
     for earlier in recorded.earlier:
         analysis.hear(earlier, {})

@@ -1,16 +1,29 @@
 """Publishing: receives results, gives the messages of the results feed, keyed so that a late viewer finds the newest only."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operando.bus import Store
-from operando.messages import CellReading, MapPublished, Notice, PatternPublished, RunStarted, ScanProgress, SinogramPublished
+from operando.messages import (
+    CellReading,
+    MapPublished,
+    Notice,
+    PatternPublished,
+    RunStarted,
+    ScanProgress,
+    SinogramPublished,
+    TrendPublished,
+)
 from streaming.channels import PatternModel
-from streaming.maps import EMPTY_REASONS, ESTIMATOR, REASONS
+from streaming.maps import EMPTY_REASONS, REASONS, Map
 from streaming.plain_run import PlainRun
 from streaming.record import LineRecord
+from streaming.refine.job import RefinedTomogram
+from streaming.refine.quantities import ESTIMATOR as FULL_PROFILE
+from streaming.refine.trend import Trend
 from streaming.tomogram import Result
 
 
@@ -26,8 +39,52 @@ def publish_result(
 ) -> None:
     """Publish all maps of a result as one revision, its sinogram and its mean pattern."""
     newest = max(result.records, key=lambda record: record.end_s)
-    pixel_mm = float(result.axis_mm[1] - result.axis_mm[0]) if result.axis_mm.size > 1 else run.step_mm
-    for one in result.maps:
+    cell = newest.cell or latest_cell
+    made_of = MadeOf(n_lines=len(result.records), axis_mm=result.axis_mm, data_time_s=newest.end_s, cell=cell)
+    publish_maps(store, result.maps, made_of, run=run, revision=revision, time_s=time_s)
+    _publish_sinogram(store, result, run=run, time_s=time_s)
+    _publish_pattern(store, result, run=run, model=model, time_s=time_s)
+
+
+def publish_refined(
+    store: Store,
+    refined: RefinedTomogram,
+    *,
+    run: RunStarted,
+    revision: int,
+    latest_cell: CellReading | None,
+    time_s: float,
+) -> None:
+    """Publish the maps, the trends and the mean pattern of a refinement, which may be of fewer lines than have come."""
+    job = refined.job
+    if refined.maps and job.slice is not None:
+        made_of = MadeOf(
+            n_lines=job.n_lines,
+            axis_mm=job.slice.axis_mm,
+            data_time_s=job.newest.end_s,
+            cell=job.newest.cell or latest_cell,
+        )
+        publish_maps(store, refined.maps, made_of, run=run, revision=revision, time_s=time_s)
+    for trend in refined.trends:
+        _publish_trend(store, trend, run=run, time_s=time_s)
+    _publish_refined_pattern(store, refined, run=run, time_s=time_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MadeOf:
+    """What maps were made of."""
+
+    n_lines: int
+    axis_mm: NDArray[np.float64]
+    data_time_s: float
+    cell: CellReading | None
+
+
+def publish_maps(store: Store, maps: Sequence[Map], made_of: MadeOf, *, run: RunStarted, revision: int, time_s: float) -> None:
+    """Publish maps as parts of one revision."""
+    axis_mm = made_of.axis_mm
+    pixel_mm = float(axis_mm[1] - axis_mm[0]) if axis_mm.size > 1 else run.step_mm
+    for one in maps:
         message = MapPublished(
             run=run.run,
             name=one.name,
@@ -36,17 +93,17 @@ def publish_result(
             low=one.low,
             high=one.high,
             colormap=one.colormap,
-            estimator=ESTIMATOR,
+            estimator=one.estimator,
             reasons=REASONS,
             empty_reasons=EMPTY_REASONS,
-            n_lines=len(result.records),
+            n_lines=made_of.n_lines,
             n_lines_expected=len(run.angles_deg),
             revision=revision,
             pixel_mm=pixel_mm,
-            x_first_mm=float(result.axis_mm[0]),
-            y_first_mm=float(result.axis_mm[0]),
-            cell=newest.cell or latest_cell,
-            data_time_s=newest.end_s,
+            x_first_mm=float(axis_mm[0]),
+            y_first_mm=float(axis_mm[0]),
+            cell=made_of.cell,
+            data_time_s=made_of.data_time_s,
             time_s=time_s,
         )
         arrays: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {
@@ -55,8 +112,6 @@ def publish_result(
             "reason": one.reason,
         }
         store.append(message, key=f"map/{run.run}/{one.name}", arrays=arrays)
-    _publish_sinogram(store, result, run=run, time_s=time_s)
-    _publish_pattern(store, result, run=run, model=model, time_s=time_s)
 
 
 def publish_progress(
@@ -150,3 +205,44 @@ def publish_plain(
         mean = "" if pattern is None else f", {float(np.mean(pattern)):.3g} photons a pixel on average"
         text = f"{plain.purpose}: {n_frames} frames{mean}; no map is made of them, the maps before stay as they are"
         store.append(Notice(level="info", origin="analyse", text=text, time_s=time_s))
+
+
+def _publish_trend(store: Store, trend: Trend, *, run: RunStarted, time_s: float) -> None:
+    message = TrendPublished.model_validate(
+        {
+            "run": run.run,
+            "name": trend.name,
+            "label": trend.label,
+            "unit": trend.unit,
+            "against": trend.against,
+            "against_unit": trend.against_unit,
+            "slope": trend.slope,
+            "slope_sigma": trend.slope_sigma,
+            "estimator": FULL_PROFILE,
+            "time_s": time_s,
+        }
+    )
+    arrays = {
+        "against": trend.place,
+        "value": trend.value,
+        "sigma": trend.sigma,
+        "time_s": trend.time_s,
+        "line": trend.line,
+    }
+    store.append(message, key=f"trend/{run.run}/{trend.name}", arrays=arrays)
+
+
+def _publish_refined_pattern(store: Store, refined: RefinedTomogram, *, run: RunStarted, time_s: float) -> None:
+    grid, mean = refined.mean.refined.model.grid, refined.mean
+    low, high = grid.edges[0], grid.edges[-1]
+    message = PatternPublished(
+        run=run.run,
+        name="refined_mean",
+        label="mean pattern, full profile",
+        unit="photons/pixel",
+        reflections={phase.crystal.name: [float(q) for q in phase.crystal.q() if low <= q <= high] for phase in mean.phases},
+        time_s=time_s,
+    )
+    arrays = {"q": grid.q, "intensity": refined.job.mean_pattern, "fit": mean.fit}
+    key = f"pattern/{run.run}/refined_mean"
+    store.append(message, key=key, arrays={name: values.astype(np.float32) for name, values in arrays.items()})

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from operando.errors import MissingInputError
 
-MODULES = ("integration", "stream", "reconstruction", "viewer", "twin")
+MODULES = ("integration", "stream", "reconstruction", "refinement", "viewer", "twin")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,5 +54,11 @@ def _table(rows: list[dict[str, object]]) -> Table:
 
 def warm() -> None:
     """Compile the kernels into their cache, so that no run waits for it."""
-    for module in ("streaming.integrate", "streaming.tomogram", "acquisition.twin.render", "acquisition.twin.scene"):
+    for module in (
+        "streaming.integrate",
+        "streaming.tomogram",
+        "streaming.refine.fit",
+        "acquisition.twin.render",
+        "acquisition.twin.scene",
+    ):
         import_module(module)

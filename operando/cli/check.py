@@ -48,8 +48,11 @@ def _geometry(profile: Profile) -> str:
 
 def _phases(profile: Profile) -> str:
     from streaming.channels import make_pattern_model
+    from streaming.refine.job import Refinery
 
     structures = make_pattern_model(profile).structures
+    if profile.refinement.enabled:
+        Refinery(profile)
     return ", ".join(f"{structure.name} ({len(structure.q)} reflections)" for structure in structures)
 
 

@@ -10,14 +10,32 @@ _N_SUB = 16
 
 @numba.njit(
     "void(int64, int64, float64[::1], float64, float64[:,::1], float64[::1], float32[:,:,:,::1], float64[::1], float64[::1], "
-    "float64, float64, float64, float64, float64[:,::1])",
+    "float64, float64, float64, float64, boolean, float64[:,::1])",
     cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc", "arcp"}, error_model="numpy",
 )  # fmt: skip
 def draw_phase(  # type: ignore[no-untyped-def]
-    first, last, lengths, width, metric, amplitude, table, widths, powers, volume, q_first_edge, q_step, wavelength, columns
+    first,
+    last,
+    lengths,
+    width,
+    metric,
+    amplitude,
+    table,
+    widths,
+    powers,
+    volume,
+    q_first_edge,
+    q_step,
+    wavelength,
+    has_width,
+    columns,
 ):
-    """Draw unit mass of a phase and its derivatives by three lengths and the width, in place of ``columns`` (5, n_radial)."""
+    """Draw unit mass of a phase and its derivatives by three lengths and the width, in place of ``columns`` (5, n_radial).
+
+    What is not asked for is left out: the derivative by the third length of a cell that has two, and that by the width.
+    """
     columns[:] = 0.0
+    has_third = powers[2] != 0.0
     n_radial, n_window = columns.shape[1], table.shape[3]
     half = (n_window - 1) // 2
     inverse_volume = 1.0 / volume
@@ -56,6 +74,15 @@ def draw_phase(  # type: ignore[no-untyped-def]
         grow_2 = grow * move_2 - powers[2] / lengths[2]
         shift = start - (middle - half)
         near, far = table[r, level, sub], table[r, level, sub + 1]
+        if not has_width and not has_third and between == 0.0:
+            for i in range(stop - start):
+                rise = far[i + shift] - near[i + shift]
+                value = height * (near[i + shift] + part * rise)
+                along = height * _N_SUB * rise
+                columns[0, start + i] += value
+                columns[1, start + i] += along * move_0 + value * grow_0
+                columns[2, start + i] += along * move_1 + value * grow_1
+            continue
         wide_near, wide_far = table[r, level + 1, sub], table[r, level + 1, sub + 1]
         for i in range(stop - start):
             j = i + shift

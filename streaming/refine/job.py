@@ -5,7 +5,7 @@ same call gives the same maps after the scan.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -17,11 +17,15 @@ from streaming.channels import distance_of, wavelength_of
 from streaming.line_sum import LineSum
 from streaming.maps import GOOD, Map, Reasons
 from streaming.phases import two_theta_from_q
+from streaming.plain_run import PlainRun
+from streaming.record import LineRecord
 from streaming.refine.fit import Kernel, Refined, refine
+from streaming.refine.kernel import NOT_CONVERGED, SOLVED
 from streaming.refine.lithium_curve import LithiumCurve, read_curve
-from streaming.refine.mean_pattern import MeanFit, refine_mean, weights_from_variance
+from streaming.refine.mean_pattern import MeanFit, check_phases, refine_mean, weights_from_variance
 from streaming.refine.model import ProfileModel
 from streaming.refine.parallax import depths_of_phases, without_parallax
+from streaming.refine.phase_list import PhaseList
 from streaming.refine.quantities import ESTIMATOR, Voxels, make_refined_maps
 from streaming.refine.tables import Grid
 from streaming.refine.trend import Trend, make_trends
@@ -36,32 +40,21 @@ Array = NDArray[np.float64]
 
 LEAST_ANGLES = 3
 """Different angles below which voxels cannot be told apart."""
-_MEAN_AGAIN = 2.0
+SAMPLE_PURPOSES = ("line", "point", "beam damage")
+"""Purposes of runs without a map whose patterns are those of the sample."""
+_MEAN_AGAIN = 3.0
 """The mean pattern is refined again when there are so many times more lines than the last time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RefineJob:
-    """What a refinement needs of the live analysis; never changed."""
+class SliceToRefine:
+    """The voxels."""
 
     ingredients: Ingredients
     base: Reasons
     """Why a voxel is not to be refined, shape (y, x); GOOD where it is."""
     axis_mm: Array
     """Voxel centres along x and y."""
-    mean_pattern: Array
-    """Shape (n_radial,), photons per pixel."""
-    mean_variance: Array
-    """Variance of a single pattern, mean of all, shape (n_radial,)."""
-    n_patterns: int
-    lines: tuple[LineSum, ...]
-    is_last: bool = False
-    """Whether no more lines will come."""
-
-    @property
-    def n_lines(self) -> int:
-        """Lines that the maps are made of."""
-        return len(self.ingredients.lines)
 
     @property
     def n_angles(self) -> int:
@@ -70,17 +63,58 @@ class RefineJob:
         return np.unique(np.round(np.mod(angles, 180.0), 3)).size
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefineJob:
+    """What a refinement needs of the live analysis; never changed."""
+
+    run: str
+    slice: SliceToRefine | None
+    """None for a run that makes no map: its trends are refined."""
+    mean_pattern: Array
+    """Shape (n_radial,), photons per pixel."""
+    mean_variance: Array
+    """Variance of a single pattern, mean of all, shape (n_radial,)."""
+    n_patterns: int
+    lines: tuple[LineSum, ...]
+    newest: LineRecord
+    """The line that was flown last."""
+    is_last: bool = False
+    """Whether no more lines will come."""
+
+    @property
+    def n_lines(self) -> int:
+        """Lines that maps or trends are made of."""
+        return len(self.lines) if self.slice is None else len(self.slice.ingredients.lines)
+
+
 def job_from_result(result: Result, *, is_last: bool) -> RefineJob:
     """Give the job of refining all voxels that the live analysis finds some mass in."""
     shares = next(one for one in result.maps if one.name.startswith("wt_"))
     return RefineJob(
-        ingredients=result.ingredients,
-        base=shares.reason,
-        axis_mm=result.axis_mm,
+        run=result.ingredients.run,
+        slice=SliceToRefine(ingredients=result.ingredients, base=shares.reason, axis_mm=result.axis_mm),
         mean_pattern=result.mean_pattern,
         mean_variance=result.mean_variance,
         n_patterns=result.n_patterns,
         lines=result.line_sums,
+        newest=max(result.records, key=lambda record: record.end_s),
+        is_last=is_last,
+    )
+
+
+def job_from_plain(plain: PlainRun, *, is_last: bool) -> RefineJob | None:
+    """Give the job of refining the trends of a run that makes no map; None if it has no patterns of a sample."""
+    lines = plain.line_sums
+    if not lines or not plain.purpose.startswith(SAMPLE_PURPOSES):
+        return None
+    return RefineJob(
+        run=plain.run,
+        slice=None,
+        mean_pattern=np.mean([one.pattern for one in lines], axis=0),
+        mean_variance=np.mean([one.variance for one in lines], axis=0),
+        n_patterns=len(lines),
+        lines=lines,
+        newest=max(plain.records, key=lambda record: record.end_s),
         is_last=is_last,
     )
 
@@ -92,7 +126,7 @@ class RefinedTomogram:
     job: RefineJob
     mean: MeanFit
     refined: Refined | None
-    """Voxels in the order of ``job.base``; None where none were refined."""
+    """Voxels in the order of ``base``; None where none were refined."""
     maps: list[Map]
     trends: list[Trend]
     peaks: list[Peak]
@@ -110,6 +144,8 @@ class Refinery:
         Phases and settings.
     kernel
         Refines patterns; the processor's unless another device's is given.
+    phase_list
+        Phases that stand in place of the profile's, read again before each job.
 
     Raises
     ------
@@ -117,8 +153,8 @@ class Refinery:
         If a structure or a curve cannot be read.
     """
 
-    def __init__(self, profile: Profile, *, kernel: Kernel = refine) -> None:
-        self._profile, self._kernel = profile, kernel
+    def __init__(self, profile: Profile, *, kernel: Kernel = refine, phase_list: PhaseList | None = None) -> None:
+        self._kernel, self._phase_list = kernel, phase_list
         settings = profile.integration
         self._grid = Grid(
             q_first_edge=settings.q_min,
@@ -126,17 +162,22 @@ class Refinery:
             n_radial=settings.n_radial,
             wavelength_angstrom=wavelength_of(profile),
         )
-        self.curves: dict[str, LithiumCurve] = {
-            phase.name: read_curve(profile.path(phase.lithium_curve), phase=phase.name)
-            for phase in profile.phases
-            if phase.lithium_curve is not None
-        }
         self._distance_mm = distance_of(profile)
+        windows = profile.reconstruction.q_windows
+        q = self._grid.q
+        self._is_seen = np.any([(q >= low) & (q <= high) for low, high in windows], axis=0) if windows else q > 0
+        self._profile, self.curves = profile, _curves(profile)
+        check_phases(profile, self.curves)
         self._mean: MeanFit | None = None
         self._model: ProfileModel | None = None
         self._n_lines_of_mean = 0
         self._run = ""
         self._start: Array | None = None
+
+    @property
+    def q(self) -> Array:
+        """Bin centres, shape (n_radial,)."""
+        return self._grid.q
 
     def __call__(
         self, job: RefineJob, *, patterns_of: Callable[[LineKey], Patterns], is_wanted: Callable[[], bool] = lambda: True
@@ -150,26 +191,49 @@ class Refinery:
         DataError, OSError
             If a line cannot be read.
         """
+        self._look_for_other_phases()
+        job = replace(job, mean_variance=np.where(self._is_seen, job.mean_variance, np.nan))
         mean, model = self._mean_of(job)
         weights = weights_from_variance(job.mean_variance, job.mean_pattern)
         remarks = _remarks(job, mean)
         refined, maps = None, []
-        if not remarks:
-            voxels = self._patterns(job, weights, patterns_of, is_wanted)
-            refined = self._at_the_axis(self._refine(model, voxels, job), job)
-            maps = make_refined_maps(Voxels(refined=refined, base=job.base), profile=self._profile, curves=self.curves)
+        if job.slice is not None and not remarks:
+            voxels = self._patterns(job.slice, weights, patterns_of, is_wanted)
+            refined = self._refine(model, voxels, job.slice)
+            if self._profile.correction.parallax:
+                refined = self._at_the_axis(refined, job.slice)
+            maps = make_refined_maps(Voxels(refined=refined, base=job.slice.base), profile=self._profile, curves=self.curves)
         trends = make_trends(job.lines, model=model, weights=weights, profile=self._profile, curves=self.curves)
         return RefinedTomogram(
             job=job, mean=mean, refined=refined, maps=maps, trends=trends, peaks=self._unexplained(job, mean), remarks=remarks
         )
 
+    def _look_for_other_phases(self) -> None:
+        """Take up phases that a person added or removed; all begins anew with them."""
+        profile = self._phase_list.newer_profile() if self._phase_list is not None else None
+        if profile is None:
+            return
+        curves = _curves(profile)
+        check_phases(profile, curves)
+        self._profile, self.curves, self._mean = profile, curves, None
+        logger.info("other phases", phases=[phase.name for phase in profile.phases])
+
     def _mean_of(self, job: RefineJob) -> tuple[MeanFit, ProfileModel]:
-        is_due = job.n_lines >= _MEAN_AGAIN * self._n_lines_of_mean or (job.is_last and job.n_lines > self._n_lines_of_mean)
-        if self._mean is None or self._model is None or job.ingredients.run != self._run or is_due:
+        # The last refinement begins from nothing, so that it depends on the lines alone and not on when they came.
+        is_due = job.n_lines >= _MEAN_AGAIN * self._n_lines_of_mean or job.is_last
+        if self._mean is None or self._model is None or job.run != self._run or is_due:
             variance = job.mean_variance / max(1, job.n_patterns)
-            mean = refine_mean(self._profile, grid=self._grid, pattern=job.mean_pattern, variance=variance)
+            # The mixing is a matter of the beamline: once found in a run it is kept until its last refinement.
+            is_known = self._mean is not None and job.run == self._run and not job.is_last
+            mean = refine_mean(
+                self._profile,
+                grid=self._grid,
+                pattern=job.mean_pattern,
+                variance=variance,
+                known_fraction=self._mean.lorentz_fraction if is_known and self._mean is not None else None,
+            )
             self._mean, self._model = mean, mean.model(n_background=self._profile.refinement.n_background)
-            self._run, self._n_lines_of_mean, self._start = job.ingredients.run, job.n_lines, None
+            self._run, self._n_lines_of_mean, self._start = job.run, job.n_lines, None
             lattices = {
                 phase.crystal.name: [round(float(p), 5) for p in phase.crystal.lengths[: len(phase.crystal.axes)]]
                 for phase in mean.phases
@@ -178,22 +242,22 @@ class Refinery:
         return self._mean, self._model
 
     def _patterns(
-        self, job: RefineJob, weights: Array, patterns_of: Callable[[LineKey], Patterns], is_wanted: Callable[[], bool]
+        self, slice_: SliceToRefine, weights: Array, patterns_of: Callable[[LineKey], Patterns], is_wanted: Callable[[], bool]
     ) -> VoxelPatterns:
-        row, column = np.nonzero(job.base == GOOD)
+        row, column = np.nonzero(slice_.base == GOOD)
         return patterns_of_voxels(
-            job.ingredients,
-            x_mm=job.axis_mm[column],
-            y_mm=job.axis_mm[row],
+            slice_.ingredients,
+            x_mm=slice_.axis_mm[column],
+            y_mm=slice_.axis_mm[row],
             weights=weights,
             patterns_of=patterns_of,
             is_wanted=is_wanted,
         )
 
-    def _refine(self, model: ProfileModel, voxels: VoxelPatterns, job: RefineJob) -> Refined:
-        is_refined = job.base == GOOD
+    def _refine(self, model: ProfileModel, voxels: VoxelPatterns, slice_: SliceToRefine) -> Refined:
+        is_refined = slice_.base == GOOD
         start = None
-        if self._start is not None and self._start.shape[:2] == job.base.shape:
+        if self._start is not None and self._start.shape[:2] == slice_.base.shape:
             start = self._start[is_refined]
         fit = self._kernel(
             model,
@@ -204,26 +268,26 @@ class Refinery:
             differences=voxels.differences,
             significance=self._profile.refinement.significance,
         )
-        begin = np.array(np.broadcast_to(model.start(), (*job.base.shape, *model.start().shape)))
+        begin = np.array(np.broadcast_to(model.start(), (*slice_.base.shape, *model.start().shape)))
         kept = (fit.is_moved & ~fit.is_at_limit & fit.is_solved[:, None])[..., None]
         begin[is_refined] = np.where(kept, fit.parameters, model.start())
         self._start = begin
         return fit
 
-    def _at_the_axis(self, fit: Refined, job: RefineJob) -> Refined:
+    def _at_the_axis(self, fit: Refined, slice_: SliceToRefine) -> Refined:
         """Give the lengths as they would be if all voxels stood on the rotation axis."""
-        grid, lines = job.ingredients.grid, job.ingredients.lines
+        grid, lines = slice_.ingredients.grid, slice_.ingredients.lines
         depths = depths_of_phases(
             fit,
-            job.base == GOOD,
+            slice_.base == GOOD,
             angles_deg=grid.angles_deg[[line.key.line for line in lines]],
             weights_rad=np.array([line.weight_rad for line in lines]),
-            pixel_mm=float(job.axis_mm[1] - job.axis_mm[0]) if job.axis_mm.size > 1 else grid.step_mm,
+            pixel_mm=float(slice_.axis_mm[1] - slice_.axis_mm[0]) if slice_.axis_mm.size > 1 else grid.step_mm,
             step_mm=grid.step_mm,
             n_points=grid.n_points,
-            window=job.ingredients.window,
+            window=slice_.ingredients.window,
         )
-        return without_parallax(fit, depths, job.base == GOOD, distance_mm=self._distance_mm)
+        return without_parallax(fit, depths, slice_.base == GOOD, distance_mm=self._distance_mm)
 
     def _unexplained(self, job: RefineJob, mean: MeanFit) -> list[Peak]:
         middle = float(self._grid.q[self._grid.n_radial // 2])
@@ -240,12 +304,24 @@ class Refinery:
         )
 
 
+def _curves(profile: Profile) -> dict[str, LithiumCurve]:
+    return {
+        phase.name: read_curve(profile.path(phase.lithium_curve), phase=phase.name)
+        for phase in profile.phases
+        if phase.lithium_curve is not None
+    }
+
+
 def _remarks(job: RefineJob, mean: MeanFit) -> list[str]:
-    """Say why voxels cannot be refined; nothing if they can."""
-    if job.n_angles < LEAST_ANGLES:
-        return [f"{ESTIMATOR}: lines at {job.n_angles} angle(s) do not tell voxels apart, it wants {LEAST_ANGLES}; trends only"]
-    if not (job.base == GOOD).any():
+    """Say why voxels cannot be refined; nothing if they can, or if there are none."""
+    if job.slice is None:
+        return []
+    n_angles = job.slice.n_angles
+    if n_angles < LEAST_ANGLES:
+        return [f"{ESTIMATOR}: lines at {n_angles} angle(s) do not tell voxels apart, it wants {LEAST_ANGLES}; trends only"]
+    if not (job.slice.base == GOOD).any():
         return [f"{ESTIMATOR}: no voxel holds enough of any phase to be refined; is the sample in the beam?"]
-    if not mean.refined.is_solved[0]:
+    # One that has not quite come to rest still says where reflections are.
+    if mean.refined.status[0] not in (SOLVED, NOT_CONVERGED):
         return [f"{ESTIMATOR}: the mean pattern cannot be refined; do the phases of the profile fit it?"]
     return []

@@ -16,7 +16,7 @@ from streaming.refine.solve import BOUNDED, EXCLUDED, FREE, factorise, invert_ch
 SOLVED, NOT_FINITE, SINGULAR, NOT_CONVERGED = range(4)
 """How the refinement of a pattern ended."""
 
-MOST_STEPS = 25
+MOST_STEPS = 60
 _N_PARAMETERS = 4
 _CONVERGED = 1e-4
 """Fall of chi squared, in units of the noise, that the next step still promises: a hundredth of a standard uncertainty."""
@@ -261,7 +261,7 @@ def refine_patterns(  # type: ignore[no-untyped-def]
             for p in range(n_moving):
                 draw_phase(
                     first[p], first[p + 1], trial[p, :3], trial[p, 3], metric, amplitude, table, widths[p], powers[p],
-                    volumes[p], q_first_edge, q_step, wavelength, columns[p],
+                    volumes[p], q_first_edge, q_step, wavelength, is_free[p, 3], columns[p],
                 )  # fmt: skip
             _assemble(pattern, weights, static, columns, is_free, weighted, gram, channels)
             for p in range(n_moving):

@@ -4,18 +4,22 @@ The mean pattern of a scan has hardly any noise: what it does not fit is wrong i
 misfit itself is taken for the noise, and a phase moves only where it stands out of that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from operando.errors import ProfileError
 from operando.profile import Phase, Profile
 from streaming.refine.crystal import N_AXES, read_crystal
 from streaming.refine.fit import Refined, refine
+from streaming.refine.kernel import NOT_CONVERGED, SOLVED
+from streaming.refine.lithium_curve import LithiumCurve
 from streaming.refine.model import ProfileModel, draw, make_model
 from streaming.refine.peak_shape import ConstantShape, InstrumentShape, PeakShape
 from streaming.refine.tables import Grid, MovingPhase
+from streaming.refine.texture import with_textures
 
 Array = NDArray[np.float64]
 
@@ -65,7 +69,33 @@ def moving_phases(profile: Profile, *, lorentz_fraction: float) -> list[MovingPh
     ]
 
 
-def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array) -> MeanFit:
+def check_phases(profile: Profile, curves: Mapping[str, LithiumCurve]) -> None:
+    """Refuse phases whose cells lack what shall be refined, or whose curves want what is not.
+
+    Raises
+    ------
+    ProfileError
+        With what the cell has.
+    MissingInputError
+        If a structure cannot be read.
+    """
+    for phase, moving in zip(profile.phases, moving_phases(profile, lorentz_fraction=0.0), strict=True):
+        has = moving.crystal.axes
+        if unknown := [name for name in phase.refine if name not in (*has, "width")]:
+            raise ProfileError(
+                f"phase {phase.name}: refine names {', '.join(unknown)}, its cell has "
+                f"{' and '.join(has) or 'no length that may move by itself'}; take it out"
+            )
+        if phase.name in curves and (held := [axis for axis in curves[phase.name].axes if axis not in phase.refine]):
+            raise ProfileError(
+                f"phase {phase.name}: {curves[phase.name].source} tells lithium from {', '.join(curves[phase.name].axes)}, but "
+                f"{', '.join(held)} is not in refine: add it"
+            )
+
+
+def refine_mean(
+    profile: Profile, *, grid: Grid, pattern: Array, variance: Array, known_fraction: float | None = None
+) -> MeanFit:
     """Refine the mean pattern: amounts, background, lengths, widths and, where the profile leaves it open, the mixing.
 
     Lengths move of phases that the profile wants refined, and of cubic ones; widths of all.
@@ -74,14 +104,20 @@ def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array
     ----------
     pattern, variance
         Shape (n_radial,); NaN or a variance of 0 leaves a bin out.
+    known_fraction
+        Lorentzian part that was found before; None looks for it.
     """
     weights = weights_from_variance(variance, pattern)
     fraction = profile.refinement.lorentz_fraction
+    fraction = known_fraction if fraction is None else fraction
     is_given = profile.refinement.instrument is not None
     if fraction is None and not is_given:
         misfits = [_try(profile, one, grid, pattern, weights, rounds=1).chi_squared[0] for one in _MIXINGS]
         fraction = _lowest(np.array(_MIXINGS), np.array(misfits))
     best = _try(profile, fraction or 0.0, grid, pattern, weights, rounds=_ROUNDS)
+    if textured := [phase.name for phase in profile.phases if phase.textured]:
+        phases = with_textures(_moved(best), best, pattern=pattern, weights=weights, textured=textured)
+        best = _move(phases, profile, grid, pattern, weights, rounds=1)
     fit, background = draw(best.model, best, 0)
     wanted = {phase.name: tuple(phase.refine) for phase in profile.phases}
     return MeanFit(
@@ -107,6 +143,13 @@ def _try(profile: Profile, fraction: float, grid: Grid, pattern: Array, weights:
     phases: Sequence[MovingPhase] = [
         replace(phase, free=_free_in_mean(phase)) for phase in moving_phases(profile, lorentz_fraction=fraction)
     ]
+    return _move(phases, profile, grid, pattern, weights, rounds=rounds)
+
+
+def _move(
+    phases: Sequence[MovingPhase], profile: Profile, grid: Grid, pattern: Array, weights: Array, *, rounds: int
+) -> Refined:
+    """Refine the mean pattern some times, with the misfit of the time before for its noise."""
     n_background = profile.refinement.n_background
     row = pattern[None].astype(np.float32)
     still = make_model([replace(phase, free=()) for phase in phases], grid=grid, n_background=n_background)
@@ -129,7 +172,7 @@ def _moved(found: Refined) -> list[MovingPhase]:
     """Give the phases where the refinement left them; those that did not move, or ran off, stay where they began."""
     moved = {}
     for p, phase in enumerate(found.model.moving):
-        if found.is_solved[0] and found.is_moved[0, p] and not found.is_at_limit[0, p]:
+        if found.status[0] in (SOLVED, NOT_CONVERGED) and found.is_moved[0, p] and not found.is_at_limit[0, p]:
             lengths = found.parameters[0, p, :N_AXES]
             crystal = replace(phase.crystal, lengths=lengths, volume_angstrom3=phase.crystal.volume(lengths))
             moved[phase.crystal.name] = replace(phase, crystal=crystal, width=float(found.parameters[0, p, N_AXES]))

@@ -124,7 +124,7 @@ def draw_parts(model: ProfileModel, refined: "Refined", row: int) -> Array:
         draw_phase(
             tables.first[p], tables.first[p + 1], lengths, width, tables.metric, tables.amplitude, tables.table,
             tables.widths[p], tables.powers[p], tables.volumes[p], grid.q_first_edge, grid.q_step, grid.wavelength_angstrom,
-            columns,
+            False, columns,
         )  # fmt: skip
         drawn[k] = columns[0]
     parts: Array = refined.scales[row][:, None] * drawn

@@ -35,10 +35,13 @@ DISCS = (
 )
 
 
-def demo_profile() -> Profile:
-    """Give the demo profile with fewer bins, for speed."""
+def demo_profile(*, refines: bool = False) -> Profile:
+    """Give the demo profile with fewer bins, for speed, and without the full profile unless it is wanted."""
     profile = read_profile("demo")
-    return profile.model_copy(update={"integration": profile.integration.model_copy(update={"n_radial": 750})})
+    # The phantom's reflections are Gaussian; to find that out takes seconds.
+    refinement = profile.refinement.model_copy(update={"enabled": refines, "lorentz_fraction": 0.0, "n_background": 8})
+    integration = profile.integration.model_copy(update={"n_radial": 750})
+    return profile.model_copy(update={"integration": integration, "refinement": refinement})
 
 
 def a_run(*, n_lines: int = N_LINES, angle_range_deg: float = 180.0) -> RunStarted:
