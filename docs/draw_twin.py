@@ -34,7 +34,8 @@ MARKERS = {"nmc": 3.0, "ceo2": np.sqrt(3.0), "lab6": 1.0, "al": np.sqrt(3.0)}
 
 def draw(name: str) -> None:
     """Draw one scenario."""
-    profile = _coarse(read_profile(name))
+    scenario = read_profile(name)
+    profile = _coarse(scenario)
     source, caked = PatternSource(profile), PatternSource(profile, sectors=SECTORS)
     lines = scan_pulses(profile, first_s=time.time())
     with ThreadPoolExecutor(2) as pool:
@@ -47,7 +48,7 @@ def draw(name: str) -> None:
     _caked(axes[1], caked, caked.pattern(middle))
     _sinogram(axes[2], source.q, measured, sample)
     _truth(axes[3], sample)
-    _voltage(axes[4], profile)
+    _voltage(axes[4], scenario)
     figure.suptitle(f"{profile.name}: {profile.description}", fontsize=10)
     figure.savefig(FOLDER / f"twin-{name}.png", dpi=56)
     pyplot.close(figure)
@@ -121,7 +122,7 @@ def _voltage(axis: Any, profile: Profile) -> None:
     axis.plot(recording.time_s / 3600, recording.voltage_v, lw=1)
     start_s, length_s = profile.cell.start_s, programme_of(profile).duration_s * profile.cell.speed
     axis.axvspan(start_s / 3600, (start_s + length_s) / 3600, color="tab:red", alpha=0.3, lw=1)
-    axis.set(title=f"{recording.name}; red: the scan", xlabel="time (h)", ylabel="voltage (V)")
+    axis.set(title=f"{recording.name.removeprefix('PyBaMM: ')}; red: scan", xlabel="time (h)", ylabel="voltage (V)")
 
 
 def simulated() -> list[str]:

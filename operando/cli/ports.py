@@ -1,14 +1,15 @@
 """Free ports for a demo, so that it runs beside anything else."""
 
 import os
+import random
 import socket
-from contextlib import ExitStack
 
 from operando.errors import ServiceError
 from operando.profile import Profile
 
 _CHANNEL_ACCESS_FIRST = 15064
 _CHANNEL_ACCESS_LAST = 25064
+_FIRST, _LAST = 25100, 32700
 
 
 def on_free_ports(profile: Profile) -> Profile:
@@ -24,12 +25,18 @@ def on_free_ports(profile: Profile) -> Profile:
 
 
 def free_ports(n: int) -> list[int]:
-    """Give different TCP ports that nobody listens on at this moment."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in sockets]
+    """Give different TCP ports that nobody listens on at this moment.
+
+    It takes seconds until the processes of a demo bind them, and the system gives those above 32768 to whoever asks for any
+    and to every connection that leaves this computer: these are taken from below, at random.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(_FIRST, _LAST), _LAST - _FIRST):
+        if _is_free(port, socket.SOCK_STREAM):
+            found.append(port)
+        if len(found) == n:
+            return found
+    raise ServiceError(f"no {n} free ports between {_FIRST} and {_LAST}: end other servers here")
 
 
 def free_channel_access_port() -> int:
