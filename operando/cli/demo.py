@@ -1,5 +1,6 @@
 """``operando demo``: the whole loop on a simulated beamline."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -51,8 +52,11 @@ def demo(
     last = conduct(beamtime, headless=headless, stop=stop_on_signals(), roles=scan_roles(chosen), finish=finish)
     if last is None:
         raise StoppedError(f"the demo was stopped; what it measured is in {out}")
-    typer.echo(f"{last.lines_done} lines in {time.monotonic() - started:.0f} s: see {out}/scan.nxs and {out}/summary.json")
-    for sentence in add_truth(out) or ["this sample has no truth to compare with"]:
+    sentences = add_truth(out)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    counted = f"{summary['frames_received']} frames of {summary['attempts_in_all']} lines, {summary['frames_missing']} missing"
+    typer.echo(f"{counted}, in {time.monotonic() - started:.0f} s: see {out}/scan.nxs and {out}/summary.json")
+    for sentence in sentences or ["this sample has no truth to compare with"]:
         typer.echo(sentence)
 
 

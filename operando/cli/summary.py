@@ -56,7 +56,7 @@ def _frames_sent(profile: Profile) -> int | None:
 
 def frames_in_archive(out: Path) -> dict[str, Any]:
     """Count what the line files of all runs and attempts hold, aborted ones too: they were received as well."""
-    n_received = 0
+    n_received = n_attempts = 0
     missing: list[tuple[int, int]] = []
     start_s, end_s = np.inf, -np.inf
     for path in sorted((out / "lines").rglob("*.h5")):
@@ -68,8 +68,10 @@ def frames_in_archive(out: Path) -> dict[str, Any]:
             series, first = int(entry["series"][()]), int(entry["first_image_id"][()])
             start_s, end_s = min(start_s, float(entry["start"][()])), max(end_s, float(entry["end"][()]))
         n_received += int(is_received.sum())
+        n_attempts += 1
         missing += [(series, first + int(i)) for i in np.flatnonzero(~is_received)]
     return {
+        "attempts_in_all": n_attempts,
         "frames_received": n_received,
         "frames_missing": len(missing),
         "missing_ids": sorted(missing),
