@@ -65,6 +65,9 @@ def write_new(name: str, base: Profile, *, like: str, folder: Path) -> None:
     for phase, section in zip(base.phases, values["phases"], strict=True):
         section["cif"] = f"phases/{phase.name}.cif"
         shutil.copyfile(base.path(phase.cif), folder / section["cif"])
+        if phase.lithium_curve is not None:
+            section["lithium_curve"] = f"phases/{phase.name}-lithium.csv"
+            shutil.copyfile(base.path(phase.lithium_curve), folder / section["lithium_curve"])
     text = _HEAD.format(name=name, like=like) + tomli_w.dumps(_in_order(values))
     (folder / "profile.toml").write_text(text, encoding="utf-8")
 

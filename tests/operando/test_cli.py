@@ -44,7 +44,9 @@ def profile_with(tmp_path: Path) -> Callable[[str, str], str]:
         assert old in text
         text = text.replace(old, new, 1).replace('poni = "', f'poni = "{DEMO.parent}/', 1)
         path = tmp_path / "profile.toml"
-        path.write_text(text.replace('cif = "', f'cif = "{DEMO.parent}/'))
+        for key in ("cif", "lithium_curve"):
+            text = text.replace(f'{key} = "', f'{key} = "{DEMO.parent}/')
+        path.write_text(text)
         return str(path)
 
     return write

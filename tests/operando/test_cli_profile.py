@@ -22,6 +22,10 @@ def test_new_profile_stands_alone_and_is_what_it_was_made_from(tmp_path: Path, l
     for phase, other in zip(made.phases, base.phases, strict=True):
         assert made.path(phase.cif).is_relative_to(tmp_path)
         assert made.path(phase.cif).read_text() == base.path(other.cif).read_text()
+        if other.lithium_curve is not None:
+            assert phase.lithium_curve is not None
+            assert made.path(phase.lithium_curve).is_relative_to(tmp_path)
+            assert made.path(phase.lithium_curve).read_text() == base.path(other.lithium_curve).read_text()
     assert made.path(made.geometry.poni).read_text() == base.path(base.geometry.poni).read_text()
 
 

@@ -121,6 +121,8 @@ def listening_profile(folder: Path) -> Profile:
     demo = read_profile("demo")
     for section, phase in zip(values["phases"], demo.phases, strict=True):
         section["cif"] = str(demo.path(phase.cif))
+        if phase.lithium_curve is not None:
+            section["lithium_curve"] = str(demo.path(phase.lithium_curve))
     return on_free_ports(Profile.model_validate({**values, "folder": folder}))
 
 
