@@ -200,7 +200,7 @@ class Control(Section):
 
 TableColumn = Literal[
     "line", "attempt", "state", "angle", "position", "first_position", "last_position", "n_points", "series", "image", "file",
-    "time", "start", "end", "ring_current", "voltage", "current", "charge", "temperature",
+    "time", "start", "end", "ring_current", "monitor", "transmitted", "voltage", "current", "charge", "temperature",
 ]  # fmt: skip
 """What a column of a scan table may hold (``docs/listening.md``)."""
 
@@ -272,6 +272,12 @@ class Reconstruction(Section):
     filter: Literal["ramp", "shepp-logan", "hann"] = "shepp-logan"
     q_windows: tuple[tuple[Finite, Finite], ...] = ()
     """Ranges of q, 1/angstrom, that the fit of phases uses; empty uses all that was integrated."""
+    window_lines: Annotated[int, Field(ge=3)] | None = None
+    """How many lines, newest by number, the maps are made of, for a cell that changes while it is scanned; None takes all. With
+    interlaced angles a window of whole interlaces is a tomogram of its own."""
+    method: Literal["fbp", "sirt"] = "fbp"
+    """Filtered back projection, or iterations with positivity, for few angles: many times the time, without most of the
+    streaks. The noise that is stated is that of the former, which is not less."""
     n_background: Annotated[int, Field(ge=2, le=40)] = 8
     """Smooth functions that stand for everything that is not a reflection."""
     electrode_fraction: Fraction = 0.15

@@ -7,7 +7,7 @@ arrival. When the centre moves, it is rebuilt from the kept lines.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from operando.scan import TomogramGrid
 from streaming.back_projection import add_back_projections
+from streaming.iterate import reconstruct_non_negative
+from streaming.projection import Rays
 from streaming.sinogram import Projection
 
 Array = NDArray[np.float64]
@@ -24,6 +26,9 @@ Filter = Literal["ramp", "shepp-logan", "hann"]
 LARGEST_GAP_DEG = 30.0
 """A line stands for at most this angle. Without a limit the last line before a wedge that is still missing would outweigh all
 others; with a much smaller one the first lines of an interlaced scan would all count the same, whatever their gaps."""
+
+SAME_ANGLE_DEG = 1e-3
+"""Lines nearer than this stand at one angle: an arc of 0.1 um at the rim of a cell."""
 
 LEAST_MEASURED = 0.5
 """Part of a line that must be measured for it to be reconstructed: across larger holes a filled line is mostly invented."""
@@ -134,6 +139,30 @@ class Reconstruction:
             n_lines=len(self._rows),
         )
 
+    def iterated(self, n_iterations: int) -> Slice:
+        """Give the slice by iterations with positivity instead (:mod:`streaming.iterate`), from the same projections.
+
+        Noise and coverage are those of :meth:`slice`. Lines are taken at the middle of their places: one that stands between
+        grid points is interpolated to them.
+        """
+        plain = self.slice()
+        if not self._rows:
+            return plain
+        projections = [row.projection for row in self._rows.values()]
+        places = np.arange(self.grid.n_points, dtype=np.float64)
+        sinogram = np.stack([_on_grid(one.channels, places - one.offset_steps) for one in projections])
+        noise = np.stack([_on_grid(one.variance[:, None], places - one.offset_steps) for one in projections])
+        rays = Rays(
+            angles_deg=self.angles_deg,
+            first_s_mm=self.grid.first_position_mm - self.centre_mm,
+            step_mm=self.grid.step_mm,
+            n_points=self.grid.n_points,
+            pixel_mm=self.pixel_mm,
+            n_voxels=self._volume.shape[0],
+        )
+        found = reconstruct_non_negative(sinogram, rays, variance=noise * projections[0].unit_variance, iterations=n_iterations)
+        return replace(plain, channels=found.volume)
+
     @property
     def angles_deg(self) -> Array:
         """Angles of the lines present, in the order of their numbers."""
@@ -191,20 +220,36 @@ class Reconstruction:
         )
 
 
+def _on_grid(values: Array, places: Array) -> Array:
+    """Interpolate the rows of (n_points, n_columns) at places between them; NaN beside a row of NaN, and beyond the ends."""
+    lower = np.clip(np.floor(places), 0, values.shape[0] - 2).astype(np.intp)
+    part = (places - lower)[:, None]
+    on_grid: Array = (1 - part) * values[lower] + part * values[lower + 1]
+    whole = part[:, 0] == 0
+    on_grid[whole] = values[lower[whole]]
+    on_grid[(places < 0) | (places > values.shape[0] - 1)] = np.nan
+    return on_grid
+
+
 def angular_weights(angles_deg: Array) -> Array:
     """Give the angle in radian that each line stands for on the half turn, shape (n_lines,).
 
     Half of either gap to the neighbours modulo 180 degrees (opposite lines see the same rays), limited by
-    :data:`LARGEST_GAP_DEG`. All weights of a complete scan add up to pi.
+    :data:`LARGEST_GAP_DEG`; lines at one angle share it evenly, however many they are. All weights of a complete scan add up
+    to pi.
     """
     if angles_deg.size == 0:
         return np.zeros(0)
-    folded = np.mod(angles_deg, 180.0)
+    # 180 is 0, but the rounding of a readback may leave it just below.
+    folded = np.mod(np.mod(angles_deg, 180.0) + SAME_ANGLE_DEG / 2, 180.0)
     order = np.argsort(folded, kind="stable")
-    gaps = np.diff(folded[order], append=folded[order[0]] + 180.0)
-    weights = np.empty(angles_deg.size)
-    weights[order] = 0.5 * (gaps + np.roll(gaps, 1))
-    radians: Array = np.deg2rad(np.minimum(weights, LARGEST_GAP_DEG))
+    is_new = np.r_[True, np.diff(folded[order]) > SAME_ANGLE_DEG]
+    group = np.empty(angles_deg.size, dtype=np.intp)
+    group[order] = np.cumsum(is_new) - 1
+    distinct = folded[order][is_new]
+    gaps = np.diff(distinct, append=distinct[0] + 180.0)
+    shared = np.minimum(0.5 * (gaps + np.roll(gaps, 1)), LARGEST_GAP_DEG) / np.bincount(group)
+    radians: Array = np.deg2rad(shared[group])
     return radians
 
 

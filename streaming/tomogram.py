@@ -5,7 +5,7 @@ weights and reference current come from the lowest line present, the centre is r
 these is revised, everything is rebuilt from the lines, which :class:`LineSource` gives again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -37,6 +37,8 @@ logger = structlog.get_logger(__name__)
 
 Array = NDArray[np.float64]
 
+SIRT_ITERATIONS = 60
+"""Where the noise does not end it before: with momentum the rest is below a percent."""
 _CENTRE_STEPS = 0.1
 """Points to which the centre is rounded: finer rebuilds the slice for nothing, coarser blurs it by more than a twentieth."""
 _CENTRE_SIGMA = 0.3
@@ -204,7 +206,8 @@ class Tomogram:
         n_patterns = max(1, sum(projection.n_received for projection in projections))
         mean_pattern = np.sum([projection.pattern_sum for projection in projections], axis=0) / n_patterns
         mean_variance = np.sum([projection.variance_sum for projection in projections], axis=0) / n_patterns
-        slice_ = self._reconstruction.slice()
+        is_iterated = self._profile.reconstruction.method == "sirt"
+        slice_ = self._reconstruction.iterated(SIRT_ITERATIONS) if is_iterated else self._reconstruction.slice()
         mass, is_measured = self._mass_sinogram(projections)
         mean_mass = float(np.mean(mass[is_measured])) if is_measured.any() else 0.0
         mean_fit = self._fit(mean_pattern, mean_variance, self._live)
@@ -306,7 +309,7 @@ class Tomogram:
                 continue
             self._take_up(again, self._live)
         self._correct()
-        self._reconstruction.update({line: self._sinogram.projection(line) for line in self._sinogram.lines()})
+        self._reconstruction.update(self._counting(self._sinogram.lines()))
         self._follow_centre()
 
     def _again(self, key: tuple[int, int]) -> Line:
@@ -356,7 +359,7 @@ class Tomogram:
             centre_mm = self._reconstruction.centre_mm
             self._reconstruction = self._new_reconstruction()
             self._reconstruction.centre_mm = centre_mm
-            self._reconstruction.update({line: self._sinogram.projection(line) for line in self._sinogram.lines()})
+            self._reconstruction.update(self._counting(self._sinogram.lines()))
             self._follow_centre()
             if change < SMALL_CHANGE:
                 return
@@ -378,8 +381,17 @@ class Tomogram:
 
     def _refresh(self, line: int) -> None:
         changed = self._correct() | {line}
-        self._reconstruction.update({number: self._sinogram.projection(number) for number in sorted(changed)})
+        if self._profile.reconstruction.window_lines:
+            changed |= set(self._reconstruction.weights)
+        self._reconstruction.update(self._counting(changed))
         self._follow_centre()
+
+    def _counting(self, lines: Iterable[int]) -> dict[int, Projection | None]:
+        """Give the projections of these lines that the maps are made of; None for those outside the window."""
+        window = self._profile.reconstruction.window_lines
+        newest = self._sinogram.lines()[-window:] if window else self._sinogram.lines()
+        first = newest[0] if newest else 0
+        return {line: self._sinogram.projection(line) if line >= first else None for line in sorted(lines)}
 
     def _follow_centre(self) -> None:
         """Rebuild the slice when the centre has moved to another tenth of a point."""

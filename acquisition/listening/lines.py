@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acquisition.cell.history import CellHistory
 from acquisition.listening.row import ScanRow
@@ -105,7 +106,9 @@ class LineBook:
         every = np.arange(first.image_id, last.image_id + 1)
         positions_mm = np.interp(every, ids, [frame.position_mm or 0.0 for frame in frames]).tolist()
         source: Literal["captured", "computed"] = "captured" if len(frames) == len(every) else "computed"
-        return [self._announced(first, positions_mm), self._flown(first, last, positions_mm, source)]
+        flown = self._flown(first, last, positions_mm, source)
+        readings = {name: _of_every_point(frames, every, name) for name in ("monitor", "transmitted")}
+        return [self._announced(first, positions_mm), flown.model_copy(update=readings)]
 
     def _announced(self, row: ScanRow, positions_mm: list[float]) -> LineAnnounced:
         n_points = len(positions_mm)
@@ -150,3 +153,12 @@ class LineBook:
         reason = "the scan table says that it was aborted"
         time_s = row.end_s if row.end_s is not None else self._wall_clock()
         return [LineAborted(run=self._run, line=row.line, attempt=row.attempt, reason=reason, time_s=time_s)]
+
+
+def _of_every_point(
+    frames: list[ScanRow], every: NDArray[np.int64], name: Literal["monitor", "transmitted"]
+) -> list[float] | None:
+    """Give the readings of a column; None unless every point has one, since the beam between two readings is nobody's guess."""
+    readings = {frame.image_id: getattr(frame, name) for frame in frames}
+    values = [readings.get(int(image_id)) for image_id in every]
+    return None if any(value is None for value in values) else [float(value) for value in values if value is not None]

@@ -26,6 +26,8 @@ NAMES: dict[TableColumn, str] = {
     "start": "start_s",
     "end": "end_s",
     "ring_current": "ring_current_ma",
+    "monitor": "monitor",
+    "transmitted": "transmitted",
     "voltage": "voltage_v",
     "current": "current_a",
     "charge": "charge_ah",
@@ -56,6 +58,10 @@ class ScanRow:
     start_s: float | None = None
     end_s: float | None = None
     ring_current_ma: float | None = None
+    monitor: float | None = None
+    """Beam before the sample, of a row that is a frame."""
+    transmitted: float | None = None
+    """Beam behind the sample, of a row that is a frame."""
     cell: CellReading | None = None
 
 
@@ -106,6 +112,8 @@ class RowReader:
             start_s=start_s if start_s is not None else time_s,
             end_s=end_s if end_s is not None else time_s,
             ring_current_ma=self._number(record, "ring_current"),
+            monitor=self._number(record, "monitor"),
+            transmitted=self._number(record, "transmitted"),
             cell=self._cell(record, time_s=end_s if end_s is not None else time_s),
         )
 

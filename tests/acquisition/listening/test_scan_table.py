@@ -129,6 +129,20 @@ def test_short_line_is_over_when_the_next_begins_or_nothing_comes_for_a_while(tm
     assert len(rig.heard(LineFlown)) == 2
 
 
+def test_beam_before_and_behind_the_sample_is_told_where_every_frame_has_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rows = [
+        f"{line},{60.0 * line},{0.1 * k:.1f},7,{4 * line + k},{51000 + k},{25000 - k if (line, k) != (0, 3) else ''}"
+        for line in (0, 1)
+        for k in range(4)
+    ]
+    rig.write("line,angle_deg,position_mm,series,image,monitor,transmitted\n" + "\n".join(rows) + "\n")
+    rig.look()
+    first, second = (flown for flown in rig.heard(LineFlown) if isinstance(flown, LineFlown))
+    assert first.monitor == second.monitor == [51000.0, 51001.0, 51002.0, 51003.0]
+    assert (first.transmitted, second.transmitted) == (None, [25000.0, 24999.0, 24998.0, 24997.0])
+
+
 def test_frame_without_a_row_shifts_no_other(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.write(FRAMES + "".join(frame_row(0, k, image=1 + k) for k in (0, 1, 3)) + frame_row(1, 0, image=5))
