@@ -132,7 +132,7 @@ def test_short_line_is_over_when_the_next_begins_or_nothing_comes_for_a_while(tm
 def test_beam_before_and_behind_the_sample_is_told_where_every_frame_has_it(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rows = [
-        f"{line},{60.0 * line},{0.1 * k:.1f},7,{4 * line + k},{51000 + k},{25000 - k if (line, k) != (0, 3) else ''}"
+        f"{line},{60.0 * line},{0.1 * k:.1f},7,{1 + 4 * line + k},{51000 + k},{25000 - k if (line, k) != (0, 3) else ''}"
         for line in (0, 1)
         for k in range(4)
     ]
