@@ -309,7 +309,7 @@ class Tomogram:
                 continue
             self._take_up(again, self._live)
         self._correct()
-        self._reconstruction.update(self._counting(self._sinogram.lines()))
+        self._reconstruction.update(self._in_window(self._sinogram.lines()))
         self._follow_centre()
 
     def _again(self, key: tuple[int, int]) -> Line:
@@ -359,7 +359,7 @@ class Tomogram:
             centre_mm = self._reconstruction.centre_mm
             self._reconstruction = self._new_reconstruction()
             self._reconstruction.centre_mm = centre_mm
-            self._reconstruction.update(self._counting(self._sinogram.lines()))
+            self._reconstruction.update(self._in_window(self._sinogram.lines()))
             self._follow_centre()
             if change < SMALL_CHANGE:
                 return
@@ -383,10 +383,10 @@ class Tomogram:
         changed = self._correct() | {line}
         if self._profile.reconstruction.window_lines:
             changed |= set(self._reconstruction.weights)
-        self._reconstruction.update(self._counting(changed))
+        self._reconstruction.update(self._in_window(changed))
         self._follow_centre()
 
-    def _counting(self, lines: Iterable[int]) -> dict[int, Projection | None]:
+    def _in_window(self, lines: Iterable[int]) -> dict[int, Projection | None]:
         """Give the projections of these lines that the maps are made of; None for those outside the window."""
         window = self._profile.reconstruction.window_lines
         newest = self._sinogram.lines()[-window:] if window else self._sinogram.lines()
