@@ -109,7 +109,7 @@ def _fraction_map(phase: Phase, percent: Quantity, reason: Reasons) -> Map:
 def _coverage_map(slice_: Slice) -> Map:
     everywhere = np.zeros(slice_.coverage.shape, dtype=np.uint8)
     percent = Quantity(value=100 * slice_.coverage, sigma=np.zeros_like(slice_.coverage))
-    return _map(percent, everywhere, name="coverage", label="coverage", unit="%", low=0.0, high=100.0, colormap="gray")
+    return _map(percent, everywhere, name="coverage", label="coverage", unit="%", low=0.0, high=100.0, colormap="cividis")
 
 
 def _unknown(slice_: Slice, amounts: Amounts) -> Reasons:
