@@ -67,7 +67,8 @@ def write_sample(
         _write_map(entry, "x_lithium", "x in LixC6", lithium(charge), unit="", colormap="lixc6", high=1.0)
         for name, (label, _) in _PHASES.items():
             _write_map(entry, f"wt_{name}", label, 100 * phases[name], unit="wt%", colormap="viridis", high=100.0)
-        _write_map(entry, "coverage", "coverage", np.full((N_VOXELS, N_VOXELS), 100.0), unit="%", colormap="cividis", high=100.0)
+        everywhere = np.full((N_VOXELS, N_VOXELS), 100.0)
+        _write_map(entry, "coverage", "coverage", everywhere, unit="%", colormap="cividis", high=100.0)
         _write_sinogram(entry, np.sum([np.nan_to_num(phase) for phase in phases.values()], axis=0))
         _write_pattern(entry, {name: float(np.nansum(phase)) for name, phase in phases.items()})
         _write_cell(entry, charge, start_s, sign=1 if is_charging else -1)
