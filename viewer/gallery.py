@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QAbstractItemView, QLabel, QListView, QListWidget, QL
 from operando.messages import MapPublished
 from viewer.colormaps import coloured
 from viewer.session import Session, Shown, Topic
-from viewer.style import INK, image_from_rgba
+from viewer.style import INK, font, image_from_rgba
 
 TILE = 90
 """Edge of a tile in screen pixels: three columns beside the large map."""
@@ -38,6 +38,7 @@ class Gallery(QWidget):
         self._list.setViewMode(QListView.ViewMode.IconMode)
         self._list.setIconSize(QSize(TILE, TILE))
         self._list.setGridSize(QSize(TILE + 12, TILE + 54))
+        self._list.setFont(font(8))
         self._list.setWordWrap(True)
         self._list.setTextElideMode(Qt.TextElideMode.ElideNone)
         self._list.setResizeMode(QListView.ResizeMode.Adjust)
