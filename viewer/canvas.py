@@ -48,7 +48,10 @@ def lay_out_canvas(viewer: "ViewerModel") -> None:
 
 def fit(viewer: "ViewerModel") -> None:
     """Fit the camera to the maps, and words and bars to the cells that the grid has now."""
-    visible = [layer for layer in viewer.layers if layer.visible]
+    from napari.layers import Image
+
+    # What the user adds to the window, points or shapes, has no bar and keeps its words.
+    visible = [layer for layer in viewer.layers if layer.visible and isinstance(layer, Image)]
     size = next(size for size in _SIZES if len(visible) // viewer.canvas.grid.stride <= size.most_cells)
     overlays = viewer.canvas.overlays
     overlays.scale_bar.font_size = overlays.text.font_size = size.words

@@ -168,7 +168,10 @@ def test_the_other_map_gets_a_layer_next_to_its_twin_with_linked_limits_and_the_
     compared = BesideLayers(viewer, layers)
     compared.has_difference = True
     compared.sync(beside(session, Rule.NUMBER, other))
+    viewer.add_points([[0.0, 0.0]], name="the user's own", visible=False)
+    viewer.layers["the user's own"].visible = True
     fit(viewer)
+    viewer.layers.remove("the user's own")
     twin, pair, less = layers.pair("x"), compared.pair("x"), compared.pair("x", is_difference=True)
     visible = [layer for layer in viewer.layers if layer.visible]
     assert visible == [twin.image, twin.marks, pair.image, pair.marks, less.image, less.marks]
