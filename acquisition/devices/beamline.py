@@ -135,7 +135,7 @@ def _await_connection(devices: "Iterable[Device]", others: "Iterable[EpicsSignal
         walk.item.pvname: walk.item
         for device in devices
         for walk in device.walk_signals()
-        if isinstance(walk.item, EpicsSignalBase)
+        if isinstance(walk.item, EpicsSignalBase) and walk.item.attr_name not in getattr(walk.item.parent, "optional", ())
     }
     signals |= {signal.pvname: signal for signal in others}
     while True:

@@ -10,6 +10,7 @@ from ophyd import Component, Device, EpicsSignal, EpicsSignalRO
 from ophyd.status import Status
 
 from acquisition.devices.promise import Promise
+from operando.errors import ServiceError
 
 IDLE = "Idle"
 ARMED = "Armed"
@@ -57,8 +58,11 @@ class TriggerBox(Device):
     n_pulses = Component(EpicsSignal, ":NPULSES", kind="config", auto_monitor=True, put_complete=True)
     period = Component(EpicsSignal, ":PERIOD", kind="config", auto_monitor=True, put_complete=True)
     exposure = Component(EpicsSignal, ":EXPOSURE", kind="config", auto_monitor=True, put_complete=True)
-    axis = Component(EpicsSignal, ":AXIS", kind="omitted", put_complete=True, lazy=True)
-    """0 the fast axis, 1 the rotation."""
+    axis = Component(EpicsSignal, ":AXIS", kind="omitted", auto_monitor=True, put_complete=True)
+    """0 the fast axis, 1 the rotation; a box that knows the fast axis alone need not have it."""
+
+    optional = ("axis",)
+    """What need not answer."""
     capture = Component(EpicsSignal, ":CAPTURE", kind="config", auto_monitor=True, put_complete=True)
     is_armed = Component(EpicsSignal, ":ARM", kind="omitted", auto_monitor=True, put_complete=True)
     state = Component(EpicsSignalRO, ":STATE", kind="omitted", auto_monitor=True, string=True)
@@ -71,7 +75,6 @@ class TriggerBox(Device):
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self._promise: Promise | None = None
-        self._has_chosen_axis = False
 
     def prepare(self, value: GateTrain) -> Status:
         """Disarm and load a train; done when the box has it."""
@@ -84,10 +87,12 @@ class TriggerBox(Device):
             self.exposure.set(value.exposure_s, timeout=TIMEOUT_S),
             self.capture.set(int(value.capture), timeout=TIMEOUT_S),
         ]
-        # A box that knows the fast axis alone need not have this; it is connected when it is first used.
-        if value.axis != "fast" or self._has_chosen_axis:
-            self._has_chosen_axis = True
+        if self.axis.connected:
             parts.append(self.axis.set(AXES.index(value.axis), timeout=TIMEOUT_S))
+        elif value.axis != "fast":
+            raise ServiceError(
+                f"{self.name}: {self.axis.pvname} does not answer: this trigger box cannot watch the {value.axis}"
+            )
         loaded = parts[0]
         for part in parts[1:]:
             loaded = loaded & part

@@ -182,6 +182,25 @@ def test_there_is_no_beam_behind_a_closed_shutter(at_start, cable):
     assert [pulse.beam for pulse in pulses_of(cable)] == [0.0] * 11
 
 
+def test_box_watches_and_captures_the_rotation_when_it_is_told(at_start, cable):
+    devices = at_start
+    devices.rotation.velocity.set(20.0).wait(10)
+    train = GateTrain(axis="rotation", start=3.0, direction=1, n_pulses=5, period_s=0.05, exposure_s=0.02)
+    try:
+        devices.trigger.prepare(train).wait(10)
+        devices.trigger.kickoff().wait(10)
+        complete, moved = devices.trigger.complete(), devices.rotation.set(12.0)
+        complete.wait(30)
+        moved.wait(30)
+    finally:
+        devices.rotation.velocity.set(90.0).wait(10)
+    # The middle of a gate lies 0.2 degree after its edge, the next one a degree on.
+    assert np.allclose(devices.trigger.read_positions(), 3.2 + np.arange(5), atol=0.02)
+    assert np.allclose([pulse.angle_deg for pulse in pulses_of(cable)], devices.trigger.read_positions())
+    fly(devices, direction=1)
+    assert devices.trigger.axis.get() == 0, "the next line is of the fast axis again"
+
+
 def test_without_capture_the_box_gives_times_and_no_positions(at_start):
     fly(at_start, direction=1, capture=False)
     assert at_start.trigger.read_positions().size == 0
