@@ -7,6 +7,7 @@ serves the journal and records the cell. It is the same for IPython, for scripts
 import atexit
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from functools import wraps
@@ -22,11 +23,13 @@ from acquisition.plans.catalogue import make_programme, programme_of
 from acquisition.plans.dry_run import DryRun, rehearse
 from acquisition.safety import CellInterlock
 from acquisition.suspenders import make_suspenders
+from operando.bus.asking import Asker
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
+from operando.commands import State
 from operando.errors import ProfileError
 from operando.journal import Journal
-from operando.messages import RunStarted
+from operando.messages import RunStarted, ScanState, ServicesOffered
 from operando.profile import Profile, read_profile
 
 if TYPE_CHECKING:
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
     from acquisition.plans.station import Station
 
 
-def open_workplace(profile: str | Path | Profile, *, out: str | Path = "runs/interactive") -> dict[str, Any]:
+def open_workplace(
+    profile: str | Path | Profile, *, out: str | Path = "runs/interactive", takes_commands: bool = False
+) -> dict[str, Any]:
     """Open the beamline of a profile, and give what a session works with, by name.
 
     ``RE`` is the RunEngine; each device of the beamline goes by its role (``fast``, ``rotation``, ``shutter``, ...), each plan
@@ -48,6 +53,8 @@ def open_workplace(profile: str | Path | Profile, *, out: str | Path = "runs/int
         A name, a folder, a file, or a profile that was read.
     out
         Folder of the beamtime, for the journal.
+    takes_commands
+        Whether somebody takes the profile's commands for this beamline, as the journal then says.
 
     Raises
     ------
@@ -60,14 +67,14 @@ def open_workplace(profile: str | Path | Profile, *, out: str | Path = "runs/int
     folder = Path(out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opening:
-        names = _open(read, folder, opening)
+        names = _open(read, folder, opening, takes_commands=takes_commands)
         stack = opening.pop_all()
     names["close"] = stack.close
     atexit.register(stack.close)
     return names
 
 
-def _open(profile: Profile, out: Path, stack: ExitStack) -> dict[str, Any]:
+def _open(profile: Profile, out: Path, stack: ExitStack, *, takes_commands: bool) -> dict[str, Any]:
     from acquisition.devices.beamline import make_devices
 
     journal = Journal(out / "journal.jsonl")
@@ -80,6 +87,8 @@ def _open(profile: Profile, out: Path, stack: ExitStack) -> dict[str, Any]:
     cells = CellChannels({OWN: devices.cell, **devices.channels}, journal=journal)
     station = _station(profile, devices, journal, cells, stack)
     engine = _engine(journal, station)
+    if takes_commands:
+        journal.append(ServicesOffered(commands=profile.addresses.commands, time_s=time.time()))
     for work in (cells.run, *_interlocks(profile, cells, engine, station)):
         _start(work, stack)
 
@@ -101,6 +110,8 @@ def _station(
     backlog: Backlog = NoBacklog()
     if profile.scan.on_backlog == "hold":
         backlog = ReductionBacklog(stack.enter_context(FeedClient(profile.addresses.reduction)))
+    asker = Asker(profile.addresses.questions)
+    stack.callback(asker.close)
     return Station(
         devices=devices,
         announcer=Announcer(journal, profile=profile, layout=programme_of(profile).runs[0].layout),
@@ -109,6 +120,7 @@ def _station(
         select_cell=cells.select,
         backlog=backlog,
         suspenders=make_suspenders(profile, devices),
+        asks=asker,
     )
 
 
@@ -119,7 +131,15 @@ def _engine(journal: Journal, station: "Station") -> "RunEngine":
     n_runs = sum(isinstance(entry.message, RunStarted) for entry in journal.since(0, limit=journal.head))
     engine = RunEngine({"scan_id": n_runs})
     engine.subscribe(station.announcer.document)
+    engine.state_hook = lambda state, _: _say_state(journal, str(state))
     return engine
+
+
+def _say_state(journal: Journal, engine_state: str) -> None:
+    """Write how the RunEngine stands; transitions that pass at once are left out."""
+    states: dict[str, State] = {"idle": "idle", "running": "running", "paused": "paused"}
+    if engine_state in states:
+        journal.append(ScanState(state=states[engine_state], time_s=time.time()))
 
 
 def _interlocks(

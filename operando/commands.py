@@ -23,7 +23,7 @@ class CommandGiven(Message):
     action: Action
     plan: Annotated[str, Field(max_length=200)] = ""
     """Which plan to ``start``; empty is the profile's, with its arguments."""
-    arguments: Annotated[dict[str, JsonValue], Field(max_length=100, default_factory=dict)]
+    arguments: dict[str, JsonValue] = Field(default_factory=dict, max_length=100)
     """Of the plan, by name."""
     origin: Annotated[str, Field(max_length=200)] = ""
     """Who wishes it, as the journal shall name them."""
@@ -41,8 +41,10 @@ class CommandAnswered(Message):
     """The plan that flies, or flew last; empty if none did."""
     reason: Text = ""
     """Why it is in this state, for instance who paused it."""
-    plans: Annotated[dict[str, Text], Field(max_length=1000, default_factory=dict)]
+    plans: dict[str, Text] = Field(default_factory=dict, max_length=1000)
     """The plans that can be started, and which arguments they take."""
+    queue: list[Text] = Field(default_factory=list, max_length=100)
+    """The plans that wait, in words, the next first; always empty where there is no queue."""
     refusals: dict[str, str]
     """Why an action would be refused now; an action that is not named would be taken."""
     time_s: Finite

@@ -392,6 +392,15 @@ class Addresses(Section):
     """Taken by the acquisition: start, pause, resume, abort."""
 
 
+class Queue(Section):
+    """The queue of plans (``operando start queue``)."""
+
+    control: TcpAddress = "tcp://127.0.0.1:60615"
+    """Where the queue server's own command line and other clients of it ask."""
+    redis: str = ""
+    """Host and port of a Redis, in which the queue outlives its process; empty keeps it in memory."""
+
+
 class Effects(Section):
     """What the simulated experiment suffers from; everything is off or zero unless a profile says so. See ``docs/twin.md``."""
 
@@ -486,6 +495,7 @@ class Profile(Section):
     dose: Dose | None = None
     sign_pin: SignPin | None = None
     addresses: Addresses = Addresses()
+    queue: Queue = Queue()
     listen: Listen | None = None
     twin: Twin | None = None
     folder: Annotated[Path, Field(exclude=True)] = Path()

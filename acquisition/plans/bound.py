@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from bluesky.utils import MsgGenerator
+from pydantic import BaseModel
 
 from acquisition.plans.catalogue import CATALOGUE, make_programme
 from acquisition.plans.station import Station, fly_programme
@@ -22,11 +23,25 @@ def _bound(name: str, station: Station, profile: Profile) -> Callable[..., MsgGe
 
     source = CATALOGUE[name]
     signature = inspect.signature(source)
+    shown = {argument: plain_type(hint) for argument, hint in get_type_hints(source).items()}
     _, *arguments = signature.parameters.values()
-    parameters = [*arguments, inspect.signature(plan).parameters["metadata"]]
+    parameters = [
+        *(argument.replace(annotation=shown[argument.name]) for argument in arguments),
+        inspect.signature(plan).parameters["metadata"],
+    ]
     plan.__name__ = plan.__qualname__ = name
     plan.__doc__ = source.__doc__
     # What inspect and queue servers read.
     plan.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": MsgGenerator[None]}
     vars(plan)["__signature__"] = signature.replace(parameters=parameters, return_annotation=MsgGenerator[None])
     return plan
+
+
+def plain_type(hint: Any) -> Any:
+    """Give a type as a queue server understands it: without ranges, and a mapping in place of a model of ours.
+
+    The server refuses by type what is submitted; the ranges are checked before anything moves.
+    """
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return dict[str, Any]
+    return list[plain_type(get_args(hint)[0])] if get_origin(hint) is list else hint  # type: ignore[misc]

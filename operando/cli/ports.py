@@ -14,14 +14,16 @@ _FIRST, _LAST = 25100, 32700
 
 def on_free_ports(profile: Profile) -> Profile:
     """Give the profile with every loopback port replaced by one that is free now."""
-    ports = free_ports(8)
+    ports = free_ports(9)
     loopback = [f"tcp://127.0.0.1:{port}" for port in ports]
     detector = profile.detector.model_copy(update={"rest": f"http://127.0.0.1:{ports[0]}", "stream": loopback[1]})
     names = ("journal", "reduction", "results", "questions", "commands")
-    addresses = profile.addresses.model_copy(update=dict(zip(names, (*loopback[2:5], *loopback[6:]), strict=True)))
+    addresses = profile.addresses.model_copy(update=dict(zip(names, (*loopback[2:5], *loopback[6:8]), strict=True)))
+    queue = profile.queue.model_copy(update={"control": f"tcp://127.0.0.1:{ports[8]}"})
     control = profile.control.model_copy(update={"channel_access_port": free_channel_access_port()})
     twin = profile.twin.model_copy(update={"cable": loopback[5]}) if profile.twin else None
-    return profile.model_copy(update={"detector": detector, "addresses": addresses, "control": control, "twin": twin})
+    changed = {"detector": detector, "addresses": addresses, "control": control, "queue": queue, "twin": twin}
+    return profile.model_copy(update=changed)
 
 
 def free_ports(n: int) -> list[int]:

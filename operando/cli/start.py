@@ -24,6 +24,7 @@ class RoleName(StrEnum):
     LISTEN = "listen"
     REDUCE = "reduce"
     ANALYSE = "analyse"
+    QUEUE = "queue"
 
 
 MODULES = {
@@ -34,6 +35,7 @@ MODULES = {
     RoleName.LISTEN: "acquisition.listening.session",
     RoleName.REDUCE: "streaming.reduction",
     RoleName.ANALYSE: "streaming.analysis",
+    RoleName.QUEUE: "acquisition.queue.session",
 }
 
 
@@ -55,7 +57,7 @@ def start(
     out: Annotated[Path, typer.Option(help="Folder of the beamtime; all its processes share it.")] = Path("runs/default"),
     leashed: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Start one process of a beamtime, in any order: ioc, detector (both simulated), cell, acquire, listen, reduce, analyse."""
+    """Start one process of a beamtime, in any order: ioc, detector (twin), cell, acquire, queue, listen, reduce, analyse."""
     configure_logging()
     read = read_profile(profile)
     out.mkdir(parents=True, exist_ok=True)

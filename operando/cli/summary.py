@@ -92,6 +92,9 @@ def _frames_on_the_way(profile: Profile) -> dict[str, Any]:
 
 
 def _maps_in_archive(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        # Dark frames, a calibrant or a point make none.
+        return {"maps": 0, "map_names": []}
     with h5py.File(path, "r") as file:
         names = [name for name, group in file["entry"].items() if "estimator" in group.attrs]
     return {"maps": len(names), "map_names": names}

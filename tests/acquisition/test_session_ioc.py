@@ -6,18 +6,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cbor2
 import numpy as np
 import pytest
-import zmq
 
 from acquisition.cell.neware import read_neware
 from acquisition.channel_access import use_beamline
-from acquisition.twin.cable import Pulse
 from acquisition.twin.simplon.pilatus import DetectorHead
 from acquisition.twin.simplon.server import SimplonServer
 from operando.bus.asking import Asker
@@ -39,6 +36,7 @@ from operando.messages import (
     ServicesOffered,
 )
 from operando.profile import Profile, read_profile
+from tests.acquisition.detecting import PulseFrames, Taker
 
 pytestmark = [
     pytest.mark.ioc,
@@ -48,37 +46,6 @@ pytestmark = [
 M50T = "NewareNDA/TESTCELL0001-B2-2025-M50T_NewareNDA_Investigation.ndax"
 SPEED = 60.0
 START_S = 10_000.0
-
-
-class PulseFrames:
-    """Small frames that remember the pulse that made them."""
-
-    def __init__(self) -> None:
-        self.pulses: list[Pulse] = []
-
-    def frame(self, pulse: Pulse | None, image_id: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
-        assert pulse is not None
-        self.pulses.append(pulse)
-        return np.full((16, 16), image_id, dtype=np.uint32)
-
-
-@dataclass
-class Taker:
-    """Takes the stream as reduction would, and keeps (series, image id)."""
-
-    address: str
-    images: list[tuple[int, int]] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        with zmq.Context.instance().socket(zmq.PULL) as socket:
-            socket.linger = 0
-            socket.connect(self.address)
-            while not self.stop.is_set():
-                if socket.poll(50):
-                    message = cbor2.loads(socket.recv(), tag_hook=lambda tag, _: tag.value)
-                    if message["type"] == "image":
-                        self.images.append((message["series_id"], message["image_id"]))
 
 
 @dataclass
