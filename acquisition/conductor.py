@@ -135,6 +135,8 @@ class Conductor:
         with self._changed:
             if action in self.refusals():
                 return ""
+            # A pause that is resumed at once was one all the same.
+            self._say()
             text = self._take(action, by or "somebody")
             self._changed.notify_all()
         self._look()

@@ -24,6 +24,7 @@ def run_metadata(profile: Profile, layout: Layout) -> dict[str, Any]:
     return {
         "plan_name": "xrdct",
         "profile": profile.name,
+        "sample": profile.description,
         "cell": cell_metadata(profile),
         "geometry_sha256": geometry_sha256(profile),
         "axes": {"fast": control.fast.pv, "rotation": control.rotation.pv},

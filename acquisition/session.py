@@ -26,7 +26,7 @@ from acquisition.plans.dry_run import check_programme
 from acquisition.plans.programme import Programme
 from acquisition.safety import CellInterlock, complaint
 from acquisition.suspenders import make_suspenders
-from operando.bus.asking import AnswerServer
+from operando.bus.asking import AnswerServer, Asker
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
 from operando.errors import OperandoError
@@ -190,6 +190,7 @@ def _fly(
             backlog=backlog,
             suspenders=make_suspenders(profile, devices),
             end_wish=conductor.end_wish,
+            asks=_asker(profile, programme, stack),
             **cell,
         )
         stack.callback(finished.set)
@@ -211,6 +212,14 @@ def _fly(
             if ending.reason:
                 announcer.notice("info", f"{programme.plan} is over: {ending.reason}")
             announcer.plan_ended(programme.plan, exit_status=ending.exit_status, reason=ending.reason)
+
+
+def _asker(profile: Profile, programme: Programme, stack: ExitStack) -> Asker | None:
+    if programme.steering is None:
+        return None
+    asker = Asker(profile.addresses.questions)
+    stack.callback(asker.close)
+    return asker
 
 
 def _pause_for_cell(conductor: Conductor, announcer: Announcer, reason: str) -> None:

@@ -19,6 +19,8 @@ from operando.message import IdRange as IdRange
 from operando.message import Message as Message
 from operando.message import Name as Name
 from operando.message import Text as Text
+from operando.steering import SteeringAnswered as SteeringAnswered
+from operando.steering import SteeringAsked as SteeringAsked
 
 # --- the journal: what acquisition tells everyone -------------------------------------------------------------------
 
@@ -475,6 +477,8 @@ AnyMessage = Annotated[
     | CommandGiven
     | CommandAnswered
     | ScanState
+    | SteeringAsked
+    | SteeringAnswered
     | Refused,
     Field(discriminator="kind"),
 ]

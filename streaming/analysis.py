@@ -24,6 +24,7 @@ from streaming.archivist import Archivist
 from streaming.channels import PatternModel, make_pattern_model
 from streaming.findings import findings
 from streaming.forward import Forwarder
+from streaming.judge import Judge
 from streaming.line_shelf import LineShelf
 from streaming.plain_run import PlainRun
 from streaming.publish import publish_plain, publish_progress, publish_refined, publish_result
@@ -34,6 +35,7 @@ from streaming.refine.phase_list import PhaseList
 from streaming.refine.worker import Refiner, RefineWorker
 from streaming.remarks import new_faults, remark_on_centre
 from streaming.run_state import UNDER_WAY, RunState, State
+from streaming.silence import SilenceWatch
 from streaming.tomogram import Tomogram
 from streaming.turned import TurnedTomogram, is_flown_by_turns
 from streaming.which_run import makes_maps, own_runs
@@ -73,22 +75,26 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     worker = RefineWorker.of_profile(profile, out / "lines") if profile.refinement.enabled else None
     analysis = Analysis(profile, model, out=out, store=store, clock=time.monotonic, wall_clock=time.time, refiner=worker)
     addresses = profile.addresses
-    answer = RegionAnswerer(profile, model, lines_folder=out / "lines", ingredients_of=analysis.tomograms)
+    regions = RegionAnswerer(profile, model, lines_folder=out / "lines", ingredients_of=analysis.tomograms)
+    judge = Judge(regions)
+    analysis.judge = judge
     with (
         worker or nullcontext(),
         FeedServer(store, addresses.results),
-        AnswerServer(addresses.questions, answer) as questions,
+        AnswerServer(addresses.questions, judge) as questions,
         FeedClient(addresses.journal) as journal,
         FeedClient(addresses.reduction) as reduction,
     ):
         analysis.forward.offer(questions=questions.address)
         logger.info("analysing", journal=addresses.journal, reduction=addresses.reduction)
         ready()
+        watch = SilenceWatch(lambda text, is_bad: analysis.forward.notice(text, level="error" if is_bad else "info"))
         while not stop.is_set():
             patience_s = 0.0 if analysis.is_behind else _POLL_S
             heard = [*journal.poll(patience_s), *reduction.poll(patience_s)]
             for entry in heard:
                 analysis.hear(entry.message, entry.arrays)
+            watch.look({"acquire": journal.state.silent_s, "reduce": reduction.state.silent_s})
             # A long journal comes in parts: only its end says which run is on.
             if len(heard) < _MANY_ENTRIES:
                 analysis.work()
@@ -136,6 +142,8 @@ class Analysis:
         """What can be asked about regions."""
         self.forward = Forwarder(store, wall_clock=wall_clock)
         """What passes by the analysis on its way to viewers."""
+        self.judge: Judge | None = None
+        """Is told of each result, for plans that steer by it."""
         self._known: dict[str, RunStarted] = {}
         self._run: RunStarted | None = None
         self._tomogram: Tomogram | PlainRun | None = None
@@ -352,6 +360,8 @@ class Analysis:
             self.forward.notice(text)
         self._revision += 1
         self.tomograms.hand_over(result.ingredients)
+        if self.judge is not None:
+            self.judge.note(run.run, result, n_lines_expected=len(run.angles_deg))
         publish_result(
             self._store,
             result,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -28,6 +28,9 @@ logger = structlog.get_logger(__name__)
 
 POLL_S = 0.05
 
+BASELINE = "baseline"
+"""Label of the devices whose state belongs to every run."""
+
 CELL_PATIENCE_S = 2.0
 """How long the cell is waited for when all else answers: its bridge may come later, at any time."""
 
@@ -51,6 +54,13 @@ class BeamlineDevices:
     """Status of a shutter that others drive: 1 open."""
     watched: "Mapping[str, EpicsSignalRO]" = field(default_factory=dict)
     """What else suspends a scan, by name."""
+
+    @property
+    def baseline(self) -> "list[Any]":
+        """What is read at the start and at the end of every run, by its label; the hexapod with all its axes."""
+        alone = [] if self.hexapod is not None and self.fast.parent is self.hexapod else [self.fast]
+        every = [*alone, *self.epics[1:], *self.watched.values()]
+        return [device for device in every if BASELINE in device._ophyd_labels_]
 
     @property
     def epics(self) -> "list[Device]":
@@ -111,18 +121,18 @@ def _build(profile: Profile) -> BeamlineDevices:
     if hexapod is not None and control.fast.pv in role_of_pv:
         fast: Axis = getattr(hexapod, role_of_pv[control.fast.pv])
     else:
-        fast = Axis(control.fast.pv, name="fast", tolerance=control.fast.tolerance)
+        fast = Axis(control.fast.pv, name="fast", tolerance=control.fast.tolerance, labels={BASELINE})
     return BeamlineDevices(
         fast=fast,
-        rotation=Rotation(control.rotation.pv, name="rotation", tolerance=control.rotation.tolerance),
+        rotation=Rotation(control.rotation.pv, name="rotation", tolerance=control.rotation.tolerance, labels={BASELINE}),
         hexapod=hexapod,
-        shutter=Shutter(control.shutter, name="shutter"),
+        shutter=Shutter(control.shutter, name="shutter", labels={BASELINE}),
         trigger=TriggerBox(control.trigger, name="trigger"),
-        ring=Ring(name="ring", current_pv=control.ring_current, countdown_pv=control.topup_countdown),
+        ring=Ring(name="ring", current_pv=control.ring_current, countdown_pv=control.topup_countdown, labels={BASELINE}),
         detector=SimplonDetector(name="detector", detector=profile.detector),
         cell=CellMonitor(control.cell, name="cell"),
         beam_shutter=EpicsSignalRO(control.beam_shutter, name="beam_shutter") if control.beam_shutter else None,
-        watched={one.name: EpicsSignalRO(one.pv, name=one.name) for one in control.watched},
+        watched={one.name: EpicsSignalRO(one.pv, name=one.name, labels={BASELINE}) for one in control.watched},
         channels={channel: CellMonitor(pvs, name=f"cell_{channel}") for channel, pvs in control.channels.items()},
     )
 

@@ -78,4 +78,4 @@ def make_hexapod(control: Control, *, name: str = "hexapod") -> Hexapod | None:
         for axis, pv in control.hexapod_axes.items()
     }
     made = create_device_from_components("ProfileHexapod", base_class=Hexapod, **components)
-    return made("", name=name, workspace=Workspace.of(control))
+    return made("", name=name, workspace=Workspace.of(control), labels={"baseline"})

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 from acquisition.plans.layout import layout_of
 from acquisition.plans.programme import Move, PlannedRun, Programme, Step, Wait
 from acquisition.plans.shapes import lines_at, point_at, rest_of
+from acquisition.plans.steering import Wanted
 from acquisition.plans.turns import turns_of
 from acquisition.plans.until import Until
 from operando.errors import ProfileError
@@ -110,6 +111,57 @@ def continuous_rotation(
     metadata = {"sweep": "rotation", "direction_rule": "even turns towards positive angles, odd turns back"}
     run = PlannedRun(profile=changed, layout=turns_of(changed), purpose="tomogram", metadata=metadata)
     return Programme(plan="continuous_rotation", profile=changed, steps=(run,))
+
+
+def steered(
+    profile: Profile,
+    *,
+    change_below: Positive | None = None,
+    x_above: Finite | None = None,
+    x_below: Finite | None = None,
+    sigma_below: Positive | None = None,
+    region_x_mm: Finite = 0.0,
+    region_y_mm: Finite = 0.0,
+    region_radius_mm: Positive | None = None,
+    over_lines: Count = 4,
+    least_lines: Count = 8,
+    missing_points: Count | None = None,
+) -> Programme:
+    """Fly a tomogram as the map asks for it: lines with holes again, and no more lines than are needed.
+
+    The analysis is asked after every line and never waited for. In interlaced order a first map of the whole slice exists after
+    one pass; the angles between are flown only until a condition is met.
+
+    Parameters
+    ----------
+    change_below
+        End when x in LixC6 changes by less than this (root mean square over the voxels) in ``over_lines`` lines.
+    x_above, x_below
+        End when the mean of x has reached this.
+    sigma_below
+        End when the typical standard uncertainty of x in a voxel is below this.
+    region_x_mm, region_y_mm, region_radius_mm
+        Region that the conditions look at, from the rotation axis; without a radius it is the whole slice.
+    over_lines
+        Lines between the two maps of which the change is taken.
+    least_lines
+        No condition ends the scan before so many lines are in the map.
+    missing_points
+        Fly a line again, once, if at least so many of its points are missing.
+    """
+    wanted = Wanted(
+        change_below=change_below,
+        x_above=x_above,
+        x_below=x_below,
+        sigma_below=sigma_below,
+        x_mm=region_x_mm,
+        y_mm=region_y_mm,
+        radius_mm=region_radius_mm,
+        over_lines=over_lines,
+        least_lines=least_lines,
+        missing_points=missing_points,
+    )
+    return Programme(plan="steered", profile=profile, steps=(_tomogram(profile),), steering=wanted)
 
 
 def slice_stack(profile: Profile, *, heights_mm: Several, axis: str = "z") -> Programme:
@@ -336,6 +388,7 @@ CATALOGUE: Mapping[str, Callable[..., Programme]] = {
     for plan in (
         xrdct,
         continuous_rotation,
+        steered,
         slice_stack,
         series,
         sparse_series,

@@ -7,6 +7,7 @@ wait that a pause cut short returns as if all were done. A line that did not giv
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from operando.scan import LineKey
 
 if TYPE_CHECKING:
     from acquisition.devices.beamline import BeamlineDevices
+    from acquisition.plans.steering import Steering
 
 Plan = Generator[Msg, Any, Any]
 
@@ -103,6 +105,8 @@ class Flyer:
     """Whether lines fly with the shutter open; closed for dark frames."""
     end_wish: Callable[[], str] = lambda: ""
     """Says why the run shall end before its next line; empty if it shall go on."""
+    steering: "Steering | None" = None
+    """Heeds the map, where the plan asks for it."""
     statuses: list[Any]
     """Statuses of the running attempt: whoever gives it up waits until they have settled."""
     late_told: list[float] = field(default_factory=list)
@@ -272,6 +276,12 @@ class Flyer:
                 break
             yield from bps.sleep(0.02)
         return self.history.at(time_s)
+
+    def baseline(self) -> Plan:
+        """Document where everything stands that is labelled ``baseline``; at the start and at the end of a run."""
+        devices = self.devices.baseline
+        if devices:
+            yield from self.interruptions.undisturbed(partial(self._event, "baseline", *devices))
 
     def _event(self, stream: str, *devices: Any) -> Plan:
         """Document one event of these devices, and return their readings; an event that was disturbed is dropped."""

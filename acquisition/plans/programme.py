@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acquisition.plans.layout import Layout
+from acquisition.plans.steering import Wanted
 from acquisition.plans.timing import move_s
 from acquisition.plans.until import Until
 from operando.profile import Profile
@@ -63,6 +64,8 @@ class Programme:
     """Name of the plan in the catalogue."""
     profile: Profile
     steps: tuple[Step, ...]
+    steering: Wanted | None = None
+    """By what its runs are steered; None flies every line whatever the map shows."""
     until: Until = field(default_factory=Until)
     """Looked at before each run but the first; ends the programme in order."""
 

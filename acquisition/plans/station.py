@@ -18,6 +18,7 @@ from acquisition.plans.between import Backlog
 from acquisition.plans.dry_run import check_programme
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.programme import Move, PlannedRun, Programme, Wait
+from acquisition.plans.steering import Asks, Steering
 from acquisition.plans.xrdct import check_beamline, xrdct
 from operando.errors import ProfileError
 
@@ -51,6 +52,8 @@ class Station:
     suspenders: Sequence[Any] = ()
     end_wish: Callable[[], str] = lambda: ""
     """Says why a programme shall end before its next line; empty if it shall go on."""
+    asks: Asks | None = None
+    """Asks the analysis how the map is; None steers no plan."""
     clock: Callable[[], float] = time.time
     """Seconds since the Unix epoch."""
     sleep: Callable[[float], Plan] = bps.sleep
@@ -126,6 +129,8 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         "purpose": run.purpose,
         "programme": {**metadata["programme"], "number": number},
     }
+    if (reading := station.history.newest) is not None:
+        of_run["cell"] = {**of_run["cell"], "c_rate": reading.c_rate}
     if of_run.get("continues") == LAST:
         of_run["continues"] = station.announcer.newest_tomogram()
     history = station.history if run.channel == "" else CellHistory()
@@ -143,7 +148,17 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         suspenders=station.suspenders,
         has_beam=run.has_beam,
         end_wish=station.end_wish,
+        steering=_steering(station, programme),
         metadata=of_run,
+    )
+
+
+def _steering(station: Station, programme: Programme) -> Steering | None:
+    if programme.steering is None or station.asks is None:
+        return None
+    announcer = station.announcer
+    return Steering(
+        programme.steering, station.asks, run=lambda: announcer.run, notify=lambda text: announcer.notice("info", text)
     )
 
 

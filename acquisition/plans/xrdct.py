@@ -32,6 +32,7 @@ from acquisition.plans.line import (
     Stretch,
     of_sweep,
 )
+from acquisition.plans.steering import Steering
 from operando.errors import ProfileError
 from operando.profile import Axis, Profile
 from operando.scan import LineKey
@@ -62,6 +63,7 @@ def xrdct(
     suspenders: Sequence[Any] = (),
     has_beam: bool = True,
     end_wish: Callable[[], str] = lambda: "",
+    steering: Steering | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Plan:
     """Fly the lines of a layout as one run: a tomogram, or part of one.
@@ -87,6 +89,8 @@ def xrdct(
         Whether lines fly with the shutter open.
     end_wish
         Says why the run shall end before its next line; empty if it shall go on.
+    steering
+        Heeds the map; None flies all lines whatever it shows.
     metadata
         Goes into the start document.
 
@@ -116,6 +120,7 @@ def xrdct(
         hurry_cell=hurry_cell,
         has_beam=has_beam,
         end_wish=end_wish,
+        steering=steering,
         statuses=[],
     )
     backlog = backlog or NoBacklog()
@@ -127,8 +132,10 @@ def xrdct(
         yield from bps.open_run(metadata or {})
         for device, stream in ((devices.detector, "frames"), (devices.trigger, "gates")):
             yield from interruptions.undisturbed(partial(bps.declare_stream, device, name=stream, collect=True))
-        yield from _fly_all(flyer, profile, holder, backlog)
-        yield from bps.close_run(reason=end_wish() or None)
+        yield from flyer.baseline()
+        reason = yield from _fly_all(flyer, profile, holder, backlog)
+        yield from flyer.baseline()
+        yield from bps.close_run(reason=reason or None)
 
     plan = bpp.finalize_wrapper(
         bpp.suspend_wrapper(flown(), list(suspenders)), lambda: _rest(devices, interruptions, speeds=speeds)
@@ -163,7 +170,7 @@ def check_beamline(devices: "BeamlineDevices", layout: Layout) -> None:
 
 
 def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -> Plan:
-    """Fly every line until it has all its frames, and again if reduction lost them."""
+    """Fly every line until it has all its frames, and again if reduction lost them; returns why it ended early, if it did."""
     again = Again(
         backlog,
         n_lines=len(flyer.layout.lines),
@@ -178,14 +185,23 @@ def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -
             flyer, line, stretch, n_lines=1 + len(pending), profile=profile, holder=holder
         )
         if key is None:
-            pending.clear()
-        else:
-            backlog.flew(key)
+            return _end_reason(flyer)
+        backlog.flew(key)
+        if flyer.steering is not None:
+            flyer.steering.flew()
         if not pending:
             yield from _even_if_others_fail(partial(_close, flyer.devices))
             yield from wait_for_word(backlog)
-        if not flyer.end_wish():
-            pending.extendleft(by_number[lost] for lost in again.take() if lost in by_number)
+            if flyer.steering is not None:
+                yield from flyer.steering.last_word()
+        holes = flyer.steering.take_holes() if flyer.steering is not None else []
+        pending.extendleft(by_number[number] for number in (*again.take(), *holes) if number in by_number)
+    return ""
+
+
+def _end_reason(flyer: Flyer) -> str:
+    """Say why the run shall end before its next line: somebody wishes it, or the map is as far as it was wanted."""
+    return flyer.end_wish() or (flyer.steering.end_reason() if flyer.steering is not None else "")
 
 
 def _fly_until_flown(
@@ -200,7 +216,7 @@ def _fly_until_flown(
     n_failures = 0
     while True:
         yield from bps.checkpoint()
-        if flyer.end_wish():
+        if _end_reason(flyer):
             return None, stretch
         yield from _wait_for_good_time(flyer, holder)
         n_interruptions = flyer.interruptions.count

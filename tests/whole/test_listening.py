@@ -4,13 +4,8 @@ There is no RunEngine, no SIMPLON detector and no Channel Access but the cell's.
 written here as a beamline would, with a torn file, torn rows, a lost image and a cycler whose clock is 90 s ahead.
 """
 
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -23,11 +18,11 @@ from acquisition.twin.sample import SampleFrames, make_frame_source
 from acquisition.twin.score import AnalysedMap, score_lithium
 from acquisition.twin.truth import read_slice
 from operando.bus import FeedClient
-from operando.cli.beamtime import scan_roles
 from operando.cli.ports import on_free_ports
 from operando.messages import CellReading, LineWritten, ScanProgress
-from operando.profile import Profile, read_profile, write_profile
+from operando.profile import Profile, read_profile
 from tests.streaming.small_detector import small_profile
+from tests.whole.beamtime import processes
 
 N_LINES, N_POINTS, STEP_MM = 20, 25, 0.2
 LOST, TORN = (7, 11), (3, 4)
@@ -124,32 +119,6 @@ def listening_profile(folder: Path) -> Profile:
         if phase.lithium_curve is not None:
             section["lithium_curve"] = str(demo.path(phase.lithium_curve))
     return on_free_ports(Profile.model_validate({**values, "folder": folder}))
-
-
-@contextmanager
-def processes(profile: Profile, out: Path) -> Iterator[None]:
-    """Start the processes that `operando run` starts for such a profile, but for the window."""
-    write_profile(profile, out / "profile.toml")
-    started = []
-    for role in scan_roles(profile):
-        command = [sys.executable, "-m", "operando", "start", role, str(out / "profile.toml"), "--out", str(out)]
-        with (out / f"{role}.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2], env=os.environ
-            )
-        started.append((role, process))
-    try:
-        for role, process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n", (out / f"{role}.log").read_text()
-        yield
-    finally:
-        for _, process in started:
-            process.terminate()
-        for _, process in started:
-            process.wait(15)
-            assert process.stdout is not None
-            process.stdout.close()
 
 
 @pytest.fixture(scope="module")

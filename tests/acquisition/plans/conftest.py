@@ -354,6 +354,7 @@ class FakeBeamline:
             detector=detector,
             ring=FakeRing("", name="ring"),
             hexapod=FakeHexapod(),
+            baseline=[FakeRing("", name="baseline_ring", labels={"baseline"})],
         )
         fast.on_swept = trigger.swept
         rotation.on_swept = partial(trigger.swept, axis="rotation")

@@ -21,6 +21,7 @@ from operando.messages import CellReading, LineAnnounced, LineFlown, Notice, Run
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "xrdct": {"start_line": 1},
     "continuous_rotation": {"n_angles": 4, "n_positions": 3, "exposure_s": 0.6},
+    "steered": {"x_above": 0.9, "missing_points": 2},
     "slice_stack": {"heights_mm": [0.5, 1.0]},
     "series": {"n_tomograms": 2},
     "sparse_series": {"n_tomograms": 2, "interval_s": 30},
@@ -236,7 +237,7 @@ def test_beam_damage_rests_then_compares_a_fresh_slice(fly: Callable[..., Any]) 
 @pytest.mark.parametrize(
     ("name", "arguments", "complaint"),
     [
-        ("nothing", {}, "there is no plan 'nothing': choose one of xrdct, continuous_rotation, slice_stack"),
+        ("nothing", {}, "there is no plan 'nothing': choose one of xrdct, continuous_rotation, steered, slice_stack"),
         ("series", {}, "n_tomograms: Missing required"),
         ("series", {"n_tomograms": "many"}, "n_tomograms: Input should be a valid integer"),
         ("dark", {"frames": 3}, "frames: Unexpected keyword argument; it takes n_frames="),

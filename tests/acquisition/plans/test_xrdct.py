@@ -94,7 +94,7 @@ def test_frames_are_documented_as_streams_and_lines_as_events(beamline: Any, run
     indices = [one["indices"] for one in beamline.documents("stream_datum")]
     assert indices == [{"start": 5 * i, "stop": 5 * i + 5} for i in range(3)]
     assert len(beamline.documents("stream_resource")) == 1
-    assert {one["name"] for one in beamline.documents("descriptor")} == {"frames", "gates", "lines"}
+    assert {one["name"] for one in beamline.documents("descriptor")} == {"baseline", "frames", "gates", "lines"}
 
 
 @pytest.mark.parametrize(
@@ -142,3 +142,13 @@ def test_axis_that_is_too_slow_opens_no_run(beamline: Any, run: Callable[..., An
     with pytest.raises(Exception, match="does at most 1 a second, this scan wants 5"):
         run(beamline)
     assert beamline.seen == []
+
+
+def test_everything_labelled_baseline_is_documented_before_the_first_line_and_after_the_last(
+    run: Callable[..., Any], beamline: Any
+) -> None:
+    run(beamline)
+    descriptor = next(one for one in beamline.documents("descriptor") if one["name"] == "baseline")
+    assert "baseline_ring_current" in descriptor["data_keys"]
+    events = [one for one in beamline.documents("event") if one["descriptor"] == descriptor["uid"]]
+    assert [one["seq_num"] for one in events] == [1, 2]

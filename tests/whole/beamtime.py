@@ -1,0 +1,41 @@
+"""The processes of a beamtime as `operando run` starts them, but for the window."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from operando.cli.beamtime import scan_roles
+from operando.profile import Profile, write_profile
+
+
+@contextmanager
+def processes(profile: Profile, out: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Start the processes of `operando run` for such a profile, but for the window; the last when the others are ready."""
+    write_profile(profile, out / "profile.toml")
+    started: dict[str, subprocess.Popen[bytes]] = {}
+    *first, last = scan_roles(profile)
+    try:
+        for roles in (first, [last]):
+            for role in roles:
+                started[role] = _start(role, out)
+            for role in roles:
+                pipe = started[role].stdout
+                assert pipe is not None
+                assert pipe.readline() == b"ready\n", (out / f"{role}.log").read_text()
+        yield started
+    finally:
+        for process in started.values():
+            process.terminate()
+        for process in started.values():
+            process.wait(15)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def _start(role: str, out: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "operando", "start", role, str(out / "profile.toml"), "--out", str(out)]
+    with (out / f"{role}.log").open("wb") as log:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2], env=os.environ)
