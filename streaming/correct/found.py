@@ -10,7 +10,7 @@ from operando.correction import Correction
 from streaming.centre import Centre, fit_sinusoid
 from streaming.correct.points import MassProfile
 from streaming.correct.wobble import Wobble, find_wobble
-from streaming.correct.zigzag import Zigzag, find_zigzag, moved_back
+from streaming.correct.zigzag import Zigzag, find_zigzag, moved_back, straightened
 
 Array = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def find_corrections(profiles: Sequence[MassProfile], *, step_mm: float, correct
         zigzag = find_zigzag(mass, angles, signs)
         if zigzag is not None and zigzag.is_significant and correction.zigzag == "correct":
             steps = _QUANTUM * round(zigzag.steps / _QUANTUM)
-            mass = np.stack([moved_back(row, sign * steps) for row, sign in zip(mass, signs, strict=True)])
+            mass = straightened(mass, signs.astype(np.float64), steps)
             zigzag_mm = step_mm * steps
     sinusoid = fit_sinusoid(mass, angles)
     if sinusoid is None or correction.wobble == "off":

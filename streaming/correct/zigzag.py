@@ -18,6 +18,8 @@ _SHARED = 1.63
 """Every line is its own measurement and half that of either neighbour, all with the same sign: the mean of such differences
 scatters by 2 / sqrt(3/2) times what independent ones would."""
 _ITERATIONS = 6
+_SMALL_STEP = 1e-3
+"""Points: a twentieth of what is worth correcting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ def find_zigzag(sinogram: Array, angles_deg: Array, directions: NDArray[np.int_]
     before, line, after, part, contrast = before[used], line[used], after[used], part[used], contrast[used]
     shift, scatter = 0.0, np.inf
     for _ in range(_ITERATIONS):
-        moved = np.stack([moved_back(row, sign * shift) for row, sign in zip(lines, signs, strict=True)])
+        moved = straightened(lines, signs, shift)
         beside = (1 - part)[:, None] * moved[before] + part[:, None] * moved[after]
         slope = 0.5 * np.gradient(moved[line] + beside, axis=1)
         weight = contrast**2 * np.sum(slope**2, axis=1)
@@ -72,6 +74,8 @@ def find_zigzag(sinogram: Array, angles_deg: Array, directions: NDArray[np.int_]
         step = float(weight @ each / weight.sum())
         scatter = float(np.sqrt(np.sum(weight**2 * (each - step) ** 2)) / weight.sum())
         shift += np.clip(step, -1.0, 1.0)
+        if abs(step) < _SMALL_STEP:
+            break
     return Zigzag(steps=float(shift), sigma=_SHARED * scatter)
 
 
@@ -84,7 +88,22 @@ def _neighbours(angles: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDAr
     return before, line, after, part
 
 
-def moved_back(row: Array, steps: float) -> Array:
-    """Give values, shape (n_points,), at places that really lie ``steps`` points above where they were captured."""
-    places = np.arange(row.size, dtype=np.float64)
-    return np.interp(places - steps, places, row)
+def moved_back(rows: Array, steps: float) -> Array:
+    """Give values, shape (..., n_points), at places that really lie ``steps`` points above where they were captured.
+
+    Interpolated linearly; beyond its ends a row goes on as it ends.
+    """
+    n_points = rows.shape[-1]
+    places = np.clip(np.arange(n_points, dtype=np.float64) - steps, 0.0, n_points - 1.0)
+    lower = np.minimum(places.astype(np.intp), n_points - 2)
+    part = places - lower
+    moved: Array = rows[..., lower] * (1 - part) + rows[..., lower + 1] * part
+    return moved
+
+
+def straightened(lines: Array, signs: Array, steps: float) -> Array:
+    """Give lines, shape (n_lines, n_points), moved back by direction times ``steps``."""
+    moved = np.empty_like(lines)
+    for sign in (-1.0, 1.0):
+        moved[signs == sign] = moved_back(lines[signs == sign], sign * steps)
+    return moved
