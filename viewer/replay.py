@@ -138,7 +138,7 @@ def _map(name: str, entry: Any, *, run: str, cell: CellReading | None, end_s: fl
         estimator=_text(group.attrs.get("estimator", "unknown")),
         reasons=json.loads(_text(group["reason"].attrs.get("meaning", "{}"))) if "reason" in group else {},
         empty_reasons=[int(code) for code in group["reason"].attrs.get("empty", [])] if "reason" in group else [],
-        n_lines=int(entry["n_lines"][()]),
+        n_lines=int(group.attrs.get("n_lines", entry["n_lines"][()])),
         n_lines_expected=int(entry["n_lines_expected"][()]),
         revision=1,
         pixel_mm=float(x[1] - x[0]) if x.size > 1 else 1.0,

@@ -23,8 +23,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     profile = read_profile("demo")
     scan = profile.scan.model_copy(update={"n_lines": N_LINES, "n_points": N_POINTS, "step_mm": 0.4, "interlaces": 2})
+    # The simulated detector's mixing is known; to look for it takes seconds.
+    refinement = profile.refinement.model_copy(update={"lorentz_fraction": 0.1})
     (folder / "small").mkdir()
-    write_profile(profile.model_copy(update={"scan": scan}), folder / "small" / "profile.toml")
+    write_profile(profile.model_copy(update={"scan": scan, "refinement": refinement}), folder / "small" / "profile.toml")
     command = [
         sys.executable,
         "-m",

@@ -106,6 +106,7 @@ def listening_profile(folder: Path) -> Profile:
     values["scan"].update(n_lines=N_LINES, n_points=N_POINTS, step_mm=STEP_MM, order="sequential", interlaces=1)
     values["integration"].update(q_min=1.1, q_max=4.8, n_radial=600)
     values["detector"].update(source="folder", folder={"template": f"{folder}/raw/scan_{{series}}/a_{{image}}.cbf", "first": 1})
+    values["refinement"] = {"enabled": False}
     values["listen"] = {"table": f"{folder}/tables/*.csv", "quiet_s": 5.0}
     values["cell"] = {
         "source": f"tail:{folder}/cycler/*.csv",

@@ -61,7 +61,9 @@ def command(address: str, action: Any, **of_start: Any) -> CommandAnswered:
 def small_demo() -> Profile:
     demo = read_profile("demo")
     scan = {"n_lines": N_LINES, "n_points": N_POINTS, "step_mm": 0.4, "interlaces": 2, "begin": "on_command"}
-    return on_free_ports(demo.model_copy(update={"scan": demo.scan.model_copy(update=scan)}))
+    # The full profile has nothing to do with commands, and takes seconds at the end of every run.
+    refinement = demo.refinement.model_copy(update={"enabled": False})
+    return on_free_ports(demo.model_copy(update={"scan": demo.scan.model_copy(update=scan), "refinement": refinement}))
 
 
 @pytest.fixture(scope="module")
