@@ -44,6 +44,8 @@ logger = structlog.get_logger(__name__)
 
 PUBLISH_INTERVAL_S = 1 / 3
 """Maps come at most this often: faster shows nothing that eyes see and takes time from the lines of a catch-up."""
+SERIES_PATIENCE_S = 20.0
+"""How long the lines of the next run of a series wait for the last maps of this one; they lose nothing by it."""
 _POLL_S = 0.02
 _MANY_ENTRIES = 1000
 """Entries at once that are the middle of a long journal, not its end."""
@@ -228,6 +230,7 @@ class Analysis:
     def _start(self, run: RunStarted) -> None:
         if run == self._run:
             return
+        self._conclude()
         self._run, self._tomogram = run, None
         self._state = RunState(clock=self._clock)
         self._known[run.run] = run
@@ -235,6 +238,19 @@ class Analysis:
         self._told = set()
         self._refinement.begin(run)
         self.forward.begin(run)
+
+    def _conclude(self) -> None:
+        """Wait a little for the last refinement of a run when the next of a series begins, and publish how it ended."""
+        if self._tomogram is None or not self._is_over:
+            return
+        for _ in range(round(SERIES_PATIENCE_S / _POLL_S)):
+            self._refine()
+            if not self._refinement.is_owed:
+                break
+            time.sleep(_POLL_S)
+        self._refinement.give_up()
+        if self._is_dirty or self._state_in_a_word != self._shown_state:
+            self._publish()
 
     def _hear_of_run(self, run: str, message: Message) -> None:
         if self._run is None or run != self._run.run:

@@ -115,6 +115,10 @@ class LiveRefinement:
         told.update(news)
         return news
 
+    def give_up(self) -> None:
+        """Wait no longer for the last refinement of the run."""
+        self._last = None
+
     @property
     def is_owed(self) -> bool:
         """Whether the last refinement of a run is awaited."""

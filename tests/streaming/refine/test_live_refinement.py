@@ -396,3 +396,18 @@ def test_a_point_against_time_gives_its_lattice_against_the_state_of_charge(phan
     dark = PlainRun(run.model_copy(update={"metadata": {"purpose": "dark"}}))
     dark.add(phantom.line(0, run=run))
     assert job_from_plain(dark, is_last=True) is None
+
+
+def test_the_next_run_of_a_series_leaves_the_one_before_refined_and_finished(
+    phantom: Phantom, lines: list[Line], tmp_path: Path
+) -> None:
+    patterns = PatternCache(tmp_path / "lines", phantom.model.q, estimator="mean")
+    with RefineWorker(Refinery(phantom.profile), patterns) as worker:
+        beamtime = Beamtime(phantom, tmp_path, worker)
+        beamtime.fly(lines[:9])
+        beamtime.stop()
+        beamtime.analysis.hear(RAN.model_copy(update={"run": "next"}), {})
+        beamtime.work_until(lambda: (tmp_path / "scan-phantom.nxs").exists())
+    with h5py.File(tmp_path / "scan-phantom.nxs") as file:
+        assert file["entry/state"].asstr()[()] == "finished"
+        assert file["entry/c_nmc"].attrs["n_lines"] == 9
