@@ -238,7 +238,9 @@ def _ingredients(entry: Any, profile: Profile) -> Ingredients:
     ]
     measured = dict(zip(entry["sinogram/line"][()].tolist(), entry["sinogram/is_measured"][()].mean(axis=1), strict=True))
     angles = dict(zip(entry["lines/line"][()].tolist(), entry["lines/angle"][()].tolist(), strict=True))
-    shifts, air = entry["lines/shift"][()].tolist(), entry["lines/air_points"][()]
+    # Archives from before corrections were kept have moved no line and subtracted no air.
+    shifts = entry["lines/shift"][()].tolist() if "shift" in entry["lines"] else [0.0] * len(keys)
+    air = entry["lines/air_points"][()] if "air_points" in entry["lines"] else [()] * len(keys)
     gains = entry["lines/gain"][()] if "gain" in entry["lines"] else None
     used = [place for place, key in enumerate(keys) if measured[key.line] >= LEAST_MEASURED]
     if not used:
