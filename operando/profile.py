@@ -79,6 +79,8 @@ class Geometry(Section):
     poni: Path
     mask: Path | None = None
     """A mask file that fabio or NumPy reads, non-zero is masked; the detector's own gaps are always masked."""
+    flat: Path | None = None
+    """A flat field as NumPy saves it: the response of each pixel, near 1, that counts are divided by (``operando flat``)."""
     distance_tolerance_mm: Positive | None = None
     """How well the distance is known otherwise, by a ruler for instance: a calibration that moves it further is refused. Rings
     alone hardly tell a wrong distance from a wrong energy."""
@@ -601,7 +603,7 @@ def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _with_absolute_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     geometry = {
-        key: str((folder / value).resolve()) if key in ("poni", "mask") else value
+        key: str((folder / value).resolve()) if key in ("poni", "mask", "flat") else value
         for key, value in values.get("geometry", {}).items()
     }
     phases = [
@@ -615,8 +617,9 @@ def write_profile(profile: Profile, path: Path) -> None:
     """Write a profile so that it reads back equal from another folder: paths inside become absolute."""
     values = profile.model_dump(mode="json", exclude_none=True)
     values["geometry"]["poni"] = str(profile.path(profile.geometry.poni))
-    if profile.geometry.mask is not None:
-        values["geometry"]["mask"] = str(profile.path(profile.geometry.mask))
+    for key in ("mask", "flat"):
+        if key in values["geometry"]:
+            values["geometry"][key] = str(profile.path(Path(values["geometry"][key])))
     for phase, section in zip(profile.phases, values["phases"], strict=True):
         section["cif"] = str(profile.path(phase.cif))
         if phase.lithium_curve is not None:

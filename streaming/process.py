@@ -20,10 +20,12 @@ from operando.profile_settings import changed_keys
 from operando.scan import LineKey
 from streaming.analysis import Analysis
 from streaming.channels import make_pattern_model
-from streaming.line_file import line_path
+from streaming.line_file import line_path, replace_file
 from streaming.pattern_cache import PatternCache
 from streaming.recorded import Recorded, check_lines, sha256_of
 from streaming.refine.job import Refinery
+from streaming.refine.phase_list import FILE as PHASES_FILE
+from streaming.refine.phase_list import PhaseList
 from streaming.refine.worker import InlineRefiner
 
 BEFORE_THE_LINES = (
@@ -119,10 +121,6 @@ def process(
     write_profile(profile, out / "profile.toml")
     _link(files, out / "lines")
     store = MemoryStore()
-    refiner = None
-    if profile.refinement.enabled:
-        patterns = PatternCache(out / "lines", model.q, estimator=profile.integration.estimator)
-        refiner = InlineRefiner(Refinery(profile), patterns)
     analysis = Analysis(
         profile,
         model,
@@ -131,7 +129,7 @@ def process(
         clock=lambda: 0.0,
         wall_clock=lambda: wall_clock().timestamp(),
         provenance=_provenance(recorded, files, wrong, changed, made_at=wall_clock()),
-        refiner=refiner,
+        refiner=_refiner(recorded, profile, out),
     )
     for earlier in recorded.earlier:
         analysis.hear(earlier, {})
@@ -144,6 +142,17 @@ def process(
     analysis.hear(recorded.stopped or _end_of(recorded), {})
     analysis.work()
     return _conclude(store, out / "scan.nxs", wrong, recorded)
+
+
+def _refiner(recorded: Recorded, profile: Profile, out: Path) -> InlineRefiner | None:
+    """Give what refines the whole run once, with the phases that were looked for at its end."""
+    if not profile.refinement.enabled:
+        return None
+    chosen = recorded.archive.parent / PHASES_FILE
+    if chosen.is_file():
+        replace_file(out / PHASES_FILE, chosen.read_bytes())
+    refinery = Refinery(profile, phase_list=PhaseList(profile, out / PHASES_FILE))
+    return InlineRefiner(refinery, PatternCache(out / "lines", refinery.q, estimator=profile.integration.estimator))
 
 
 def _stands_below(key: str, tables: tuple[str, ...]) -> bool:

@@ -93,8 +93,10 @@ def _mean(values: Any) -> float | None:
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> Table:
-    titles = ("map", "voxels", "mean before", "mean now", "typical sigma", "largest change")
-    table = Table(*titles, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("map", no_wrap=True)
+    for title in ("voxels", "mean before", "mean now", "sigma", "largest change"):
+        table.add_column(title)
     for name, row in rows.items():
         change = "none" if row.get("is_same") else _text(row.get("largest"))
         table.add_row(name, str(row["n_voxels"]), *(_text(row.get(key)) for key in ("mean_before", "mean", "sigma")), change)

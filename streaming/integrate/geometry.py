@@ -75,6 +75,20 @@ class DetectorGeometry:
             raise ValueError(f"mask has shape {mask.shape}, the detector {self.shape}: check binning and region of interest")
         return replace(self, mask=self.mask | (mask != 0))
 
+    def with_flat(self, flat: NDArray[np.float32]) -> "DetectorGeometry":
+        """Give the same geometry with counts divided by the response of each pixel as well.
+
+        Raises
+        ------
+        ProfileError
+            If it is that of another detector.
+        """
+        if flat.shape != self.shape:
+            raise ProfileError(f"geometry.flat has shape {flat.shape}, the detector {self.shape}: give its flat field")
+        correction = (self.correction * flat).astype(np.float32)
+        identity = f"{self.identity} flat {hashlib.sha256(np.ascontiguousarray(flat).tobytes()).hexdigest()}"
+        return replace(self, correction=_frozen(correction), identity=identity)
+
 
 def read_geometry(profile: Profile) -> DetectorGeometry:
     """Give the geometry that a profile names, with the detector's gaps and the profile's mask file masked.
@@ -95,6 +109,8 @@ def read_geometry(profile: Profile) -> DetectorGeometry:
         rotation_axis_deg=profile.geometry.rotation_axis_deg,
         sensor=_sensor(profile, wavelength_angstrom=float(integrator.wavelength) * 1e10),
     )
+    if profile.geometry.flat is not None:
+        geometry = geometry.with_flat(read_flat(profile.path(profile.geometry.flat)))
     if profile.geometry.mask is None:
         return geometry
     path = profile.path(profile.geometry.mask)
@@ -228,6 +244,27 @@ def _sensor(profile: Profile, *, wavelength_angstrom: float) -> Sensor | None:
             "its density in sensor_g_cm3"
         ) from wrong
     return Sensor(thickness_mm=1e3 * settings.sensor_m, attenuation_per_mm=0.1 * attenuation_per_cm)
+
+
+def read_flat(path: Path) -> NDArray[np.float32]:
+    """Read a flat field.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no such file.
+    ProfileError
+        If it is no array of positive numbers.
+    """
+    if not path.is_file():
+        raise MissingInputError(f"no flat field {path}: correct geometry.flat in the profile, or make one with operando flat")
+    try:
+        flat = np.load(path, allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError, TypeError) as wrong:
+        raise ProfileError(f"geometry.flat: {path.name} is not an array that NumPy saved: {wrong}") from wrong
+    if not (np.isfinite(flat).all() and (flat > 0).all()):
+        raise ProfileError(f"geometry.flat: {path.name} holds responses that are not above zero: mask such pixels instead")
+    return np.asarray(flat)
 
 
 def _gaps(detector: Detector) -> NDArray[np.bool_]:
