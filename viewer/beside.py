@@ -92,9 +92,9 @@ class Beside:
             case Rule.NUMBER:
                 return min(here, len(self.other.scans) - 1)
             case Rule.VOLTAGE:
-                return self._nearest([state.voltage_v for state in self._states(self.other)], self._state.voltage_v)
+                return self._nearest([state.voltage_v if state else None for state in self._alike], self._state.voltage_v)
             case Rule.CHARGE:
-                return self._nearest([state.charge_ah for state in self._states(self.other)], self._state.charge_ah)
+                return self._nearest([state.charge_ah if state else None for state in self._alike], self._state.charge_ah)
             case Rule.OTHER_WAY:
                 return self._other_way()
 
@@ -139,6 +139,13 @@ class Beside:
     @property
     def _state(self) -> CellState:
         return self.session.cell_of(self.session.shown)
+
+    @property
+    def _alike(self) -> list[CellState | None]:
+        """Give the other session's states of the cell; None where its current had the other sign, unless it always had."""
+        states, here = self._states(self.other), self._state.current_a
+        alike = [state if np.sign(state.current_a or 0.0) == np.sign(here or 0.0) else None for state in states]
+        return alike if any(alike) else list(states)
 
     def _nearest(self, values: Sequence[float | None], wanted: float | None) -> int | None:
         """Give the place of the value nearest to a wanted one; of another session the newest where nothing is known."""

@@ -59,7 +59,7 @@ class BesideLayers:
         with self._layers.moving():
             self._forget_removed()
             for (name, is_difference), pair in self._pairs.items():
-                _set_visible(pair, is_visible=name in names and (self.has_difference or not is_difference))
+                pair.show(is_visible=name in names and (self.has_difference or not is_difference))
             for name in names:
                 if beside is not None:
                     self._show(name, beside)
@@ -153,9 +153,3 @@ def _called(name: str, words: str) -> str:
 def _value_on_grid(shown: Shown[MapPublished]) -> tuple[NDArray[np.float32], Grid]:
     value = shown.arrays["value"]
     return value, grid_of(shown.message, value)
-
-
-def _set_visible(pair: MapPair, *, is_visible: bool) -> None:
-    for layer in (pair.image, pair.marks):
-        if layer.visible != is_visible:
-            layer.visible = is_visible

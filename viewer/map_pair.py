@@ -88,6 +88,12 @@ class MapPair:
             self.marks.data = np.zeros((1, 1, 4), np.uint8)
             self.shown = self.marked = self.drawn = None
 
+    def show(self, *, is_visible: bool) -> None:
+        """Show or hide both layers; what is so already is not drawn again."""
+        for layer in (self.image, self.marks):
+            if layer.visible != is_visible:
+                layer.visible = is_visible
+
     def rename(self, title: str) -> None:
         """Change what stands in the upper corner; an unchanged title costs nothing."""
         if title != self.title:

@@ -88,13 +88,13 @@ class Mix:
         shown = [self._session.shown.maps.get(name) for name in names]
         grids = [None if one is None else grid_of(one.message, one.arrays["value"]) for one in shown]
         is_seen = len(names) == 2 and grids[0] is not None and grids[0] == grids[1]
-        self.legend.setVisible(is_seen)
+        if self.legend.isHidden() == is_seen:
+            self.legend.setVisible(is_seen)
         with self._layers.moving():
             if self._pair is not None and self._pair.image not in self._viewer.layers:
                 self._pair = None
             if self._pair is not None:
-                for layer in (self._pair.image, self._pair.marks):
-                    layer.visible = is_seen
+                self._pair.show(is_visible=is_seen)
             if is_seen:
                 self._draw(names)
 

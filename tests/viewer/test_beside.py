@@ -91,6 +91,15 @@ def test_another_session_follows_the_slider_by_charge_voltage_or_number():
     assert by[Rule.NUMBER].map_of("nothing") is None
 
 
+def test_the_other_cell_is_taken_while_it_charges_or_discharges_too_if_it_ever_did():
+    session, other = cycle(), cycle([0.1, 0.23, 0.5, 0.19, 0.12], run="old")
+    found = {}
+    for shown in (1, 5):
+        session.show(shown)
+        found[shown] = (beside(session, Rule.CHARGE, other).index, beside(session, Rule.VOLTAGE, other).index)
+    assert found == {1: (1, 1), 5: (3, 3)}, "the scan of the other direction is nearer in both"
+
+
 def test_where_no_charge_is_known_another_session_gives_its_newest_scan():
     session, other = cycle([None, None]), cycle([0.1, 0.2, 0.3])
     assert beside(session, Rule.CHARGE, other).index == 2
