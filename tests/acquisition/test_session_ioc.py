@@ -310,3 +310,32 @@ def test_the_journal_says_how_the_acquisition_stands_and_where_it_takes_commands
     assert (paused.plan, paused.reason) == ("xrdct", "wished by the test")
     assert states[-1].state == "idle"
     assert [one.commands for one in of(ServicesOffered, journal)] == [beamtime.profile.addresses.commands, ""]
+
+
+def test_a_cell_beyond_its_limits_closes_the_shutter_and_pauses_the_scan_and_is_left_alone(
+    beamtime: Beamtime, commanded: tuple[list[Message], Any]
+) -> None:
+    use_beamline(beamtime.profile)
+    from epics import caget
+
+    # The recorded cell charges at more than 3 V all the time.
+    changed = {
+        "cell_limits": beamtime.profile.cell_limits.model_copy(update={"voltage_high_v": 3.0}),
+        "scan": beamtime.profile.scan.model_copy(update={"n_lines": 60}),
+    }
+    process = beamtime.serve("acquisition.session", beamtime.profile.model_copy(update=changed))
+    try:
+        journal = beamtime.follow(lambda seen: any(one.state == "paused" for one in of(ScanState, seen)))
+        paused = next(one for one in of(ScanState, journal) if one.state == "paused")
+        deadline = time.monotonic() + 20
+        while caget(f"{beamtime.profile.control.shutter}:STATUS") != 0:
+            assert time.monotonic() < deadline
+        refused = command(beamtime, "resume")
+        later = beamtime.follow(lambda seen: any(one.time_s > paused.time_s + 1 for one in of(CellReading, seen)))
+    finally:
+        assert end(process) == 0
+    assert "above 3 V" in paused.reason
+    assert any("the cell is left alone" in one.text and one.level == "error" for one in of(Notice, journal))
+    assert not refused.accepted
+    assert "above 3 V" in refused.text
+    assert of(CellReading, later)[-1].current_a > 2
