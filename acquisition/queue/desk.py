@@ -39,6 +39,8 @@ class QueueDesk:
         self._address, self._profile, self._clock = address, profile, clock
         self._client = QueueClient(address)
         self._wish: Action | None = None
+        self._wished_of = ""
+        """Uid of the plan that the wish is about: it must not hit the next one."""
         self._reason = ""
         self._lock = threading.Lock()
 
@@ -76,26 +78,31 @@ class QueueDesk:
 
     def _see_through(self, client: QueueClient) -> None:
         with self._lock:
-            wish = self._wish
+            wish, uid = self._wish, self._wished_of
         if wish is None:
             return
-        status = client.status()
-        if status.manager == "paused":
+        flying, status = client.flying(), client.status()
+        if flying is None or flying.uid != uid:
+            with self._lock:
+                self._wish, self._reason = None, ""
+            if wish == "stop_after_line" and status.manager == "idle" and status.n_waiting:
+                # The server lets the queue stand still after a stop; the wish was about one plan.
+                client.start()
+        elif status.manager == "paused":
             if wish == "abort":
                 client.abort()
             else:
                 client.stop()
         elif status.manager == "executing_queue" and not status.is_pausing:
             client.pause(after_line=wish == "stop_after_line")
-        elif status.manager == "idle":
-            with self._lock:
-                self._wish, self._reason = None, ""
 
     def _take(self, question: CommandGiven, status: QueueStatus) -> str:
         with self._lock:
             self._reason = "" if question.action in ("status", "start", "resume") else f"wished by {question.origin}"
-            if question.action in ("abort", "stop_after_line"):
-                self._wish = question.action
+        if question.action in ("abort", "stop_after_line"):
+            flying = self._client.flying()
+            with self._lock:
+                self._wish, self._wished_of = question.action, flying.uid if flying else ""
         match question.action:
             case "start":
                 return self._submit(question, status)
