@@ -21,7 +21,8 @@ from operando.profile import Profile
 
 logger = structlog.get_logger(__name__)
 
-READY_S = 60.0
+READY_S = 180.0
+"""The worker imports Bluesky and connects to the beamline; a busy machine takes a minute for it."""
 END_S = 40.0
 POLL_S = 0.1
 
