@@ -255,8 +255,6 @@ class Phase(Section):
     """Width of its reflections in two theta."""
     refine: list[Refinable] = []
     """What the full profile refines of it in every voxel beside its amount."""
-    textured: bool = False
-    """Whether its crystals prefer directions: its reflections are then as strong as the mean pattern shows them."""
     range_percent: Annotated[float, Field(gt=0, le=10)] = 2.0
     """How far a length may be from that of the mean pattern."""
     lithium_curve: Path | None = None

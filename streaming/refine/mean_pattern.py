@@ -19,7 +19,6 @@ from streaming.refine.lithium_curve import LithiumCurve
 from streaming.refine.model import ProfileModel, draw, make_model
 from streaming.refine.peak_shape import ConstantShape, InstrumentShape, PeakShape
 from streaming.refine.tables import Grid, MovingPhase
-from streaming.refine.texture import with_textures
 
 Array = NDArray[np.float64]
 
@@ -115,9 +114,6 @@ def refine_mean(
         misfits = [_try(profile, one, grid, pattern, weights, rounds=1).chi_squared[0] for one in _MIXINGS]
         fraction = _lowest(np.array(_MIXINGS), np.array(misfits))
     best = _try(profile, fraction or 0.0, grid, pattern, weights, rounds=_ROUNDS)
-    if textured := [phase.name for phase in profile.phases if phase.textured]:
-        phases = with_textures(_moved(best), best, pattern=pattern, weights=weights, textured=textured)
-        best = _move(phases, profile, grid, pattern, weights, rounds=1)
     fit, background = draw(best.model, best, 0)
     wanted = {phase.name: tuple(phase.refine) for phase in profile.phases}
     return MeanFit(

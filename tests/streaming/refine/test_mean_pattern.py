@@ -1,4 +1,4 @@
-"""The mean pattern: where reflections are, how wide, how strong, and what none of the phases has."""
+"""The mean pattern: where reflections are, how wide, and what none of the phases has."""
 
 from dataclasses import replace
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from operando.profile import Profile
-from streaming.refine.fit import refine
 from streaming.refine.mean_pattern import moving_phases, refine_mean, weights_from_variance
-from streaming.refine.model import draw_template, make_model
+from streaming.refine.model import draw_template
 from streaming.refine.tables import Grid, MovingPhase
-from streaming.refine.texture import with_textures
 from streaming.refine.unexplained import unexplained_peaks
 from tests.streaming.phantom import demo_profile
 
@@ -60,25 +58,6 @@ def test_a_phase_that_is_not_in_the_mean_pattern_stays_where_its_file_says() -> 
     fit = refine_mean(profile(), grid=GRID, pattern=pattern, variance=1e-6 * pattern)
     aluminium = next(phase for phase in fit.phases if phase.crystal.name == "al")
     assert (aluminium.crystal.lengths[0], aluminium.width) == (4.0495, 1.0)
-
-
-def test_factors_of_a_textured_phase_are_found_and_its_amount_is_kept() -> None:
-    phases = [replace(one, free=()) for one in moving_phases(profile(), lorentz_fraction=0.0)]
-    place = next(k for k, one in enumerate(phases) if one.crystal.name == "cu")
-    copper = phases[place]
-    strength = copper.crystal.strength * np.where(np.arange(copper.crystal.strength.size) == 1, 4.0, 1.0)
-    textured = list(phases)
-    textured[place] = replace(copper, crystal=replace(copper.crystal, strength=strength))
-    pattern = a_pattern(textured)
-    weights = weights_from_variance(1e-6 * pattern, pattern)
-    model = make_model(phases, grid=GRID, n_background=8)
-    plain = refine(model, pattern[None].astype(np.float32), np.ones(1), weights)
-    better = with_textures(phases, plain, pattern=pattern, weights=weights, textured=["cu"])
-    again = refine(make_model(better, grid=GRID, n_background=8), pattern[None].astype(np.float32), np.ones(1), weights)
-    found = better[place].crystal.strength
-    assert found[1] / found[0] == pytest.approx(strength[1] / strength[0], rel=0.05)
-    assert again.rwp[0] < 0.2 * plain.rwp[0]
-    assert better[0] is phases[0]
 
 
 def test_a_peak_of_no_phase_is_found_and_a_wing_of_a_known_one_is_not() -> None:
