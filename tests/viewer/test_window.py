@@ -114,6 +114,7 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
     window.sinogram.show_session = fail
     phantom.everything()
     qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=60_000)
+    assert window.n_faults > 0
     qtbot.waitUntil(lambda: window.is_settled and "images 412 to 414" in window.header.notices, timeout=60_000)
     window.gallery.choose(["x_lithium", "weight_LiC6"])
     assert len(window.viewer.layers) == 2 * (9 + 2), "each map and each uncertainty that was looked at has its marks"
