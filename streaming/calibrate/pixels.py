@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, label, uniform_filter
+from scipy.ndimage import binary_dilation, label, maximum_filter1d, uniform_filter
 
 from operando.errors import CalibrationError
 
@@ -104,9 +104,9 @@ def find_mask(frames: FrameSum, radius_px: Array, known: Bools) -> PixelMask:
     is_open = frames.is_valid & ~known
     expected, spread = _around(frames.total, radius_px, is_open)
     is_dead = is_open & (frames.total == 0) & (np.exp(-expected) < _DEAD_PROBABILITY)
-    once = expected / frames.n_frames
-    # In every frame: a spot of a crystal is in some, a hot pixel in all.
-    is_hot = is_open & (frames.lowest > once + _HOT_SIGMAS * np.sqrt(once + (spread / frames.n_frames) ** 2 + 1.0))
+    # On the flank of a ring a pixel may count as the ring's top does. In every frame: a spot of a crystal is in some only.
+    once, wide = (_highest_beside(values, radius_px) / frames.n_frames for values in (expected, spread))
+    is_hot = is_open & (frames.lowest > once + _HOT_SIGMAS * np.sqrt(once + wide**2 + 1.0))
     lit = np.where(is_open, _lit(expected, radius_px), 0.0)
     shadow = _shadows(np.where(is_open, frames.total, 0.0), np.nan_to_num(lit)) & is_open & ~is_hot
     mask = known.copy()
@@ -168,6 +168,15 @@ def _around(counts: Array, radius_px: Array, is_open: Bools) -> tuple[Array, Arr
             middle[k] = np.median(here)
             spread[k] = 1.4826 * np.median(np.abs(here - middle[k]))
     return middle[ring], spread[ring]
+
+
+def _highest_beside(expected: Array, radius_px: Array) -> Array:
+    """Give the highest of what pixels count within two pixels along the radius."""
+    ring = radius_px.astype(np.int64)
+    of_ring = np.full(ring.max() + 1, -np.inf)
+    of_ring[ring] = np.where(np.isfinite(expected), expected, -np.inf)
+    highest: Array = maximum_filter1d(of_ring, 5)[ring]
+    return np.where(np.isfinite(expected) & np.isfinite(highest), highest, np.nan)
 
 
 def _lit(expected: Array, radius_px: Array) -> Array:
