@@ -13,9 +13,9 @@ from pydantic import JsonValue
 from acquisition.conductor import Conductor
 from acquisition.plans.programme import Programme
 from operando.bus.asking import Answer
-from operando.commands import CommandAnswered, CommandGiven
 from operando.errors import DataError, OperandoError
 from operando.messages import Message
+from operando.messages.commands import CommandAnswered, CommandGiven
 
 logger = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ Prepare = Callable[[str, Mapping[str, JsonValue]], Programme]
 
 
 class CommandDesk:
-    """Answers :class:`~operando.commands.CommandGiven`; called from the answering thread of a server.
+    """Answers :class:`~operando.messages.commands.CommandGiven`; called from the answering thread of a server.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from acquisition.refusals import refusals
-from operando.commands import Action, ScanState, State
+from operando.messages.commands import Action, ScanState, State
 
 if TYPE_CHECKING:
     # At run time it comes after the devices: importing bluesky is for who flies.

@@ -1,6 +1,6 @@
 """Which wishes cannot be fulfilled as the acquisition stands, and why: words for the person who wished."""
 
-from operando.commands import Action, State
+from operando.messages.commands import Action, State
 
 FLYING_ACTIONS: tuple[Action, ...] = ("pause_after_line", "pause_now", "resume", "stop_after_line", "abort")
 """What can be wished of a plan that flies."""

@@ -26,10 +26,10 @@ from acquisition.suspenders import make_suspenders
 from operando.bus.asking import Asker
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
-from operando.commands import State
 from operando.errors import ProfileError
 from operando.journal import Journal
 from operando.messages import RunStarted, ScanState, ServicesOffered
+from operando.messages.commands import State
 from operando.profile import Profile, read_profile
 
 if TYPE_CHECKING:

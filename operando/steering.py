@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from operando.message import Count, Finite, Message, Name
+from operando.messages.message import Count, Finite, Message, Name
 
 
 class SteeringAsked(Message):

@@ -16,7 +16,7 @@ from operando.bus import MemoryStore
 from operando.errors import DataError, OutputError, ProfileError
 from operando.messages import Notice, RunStopped, ScanProgress
 from operando.profile import Profile, write_profile
-from operando.profile_settings import changed_keys
+from operando.profile.settings import changed_keys
 from operando.scan import LineKey
 from streaming.analysis import Analysis
 from streaming.channels import make_pattern_model

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operando.bus import SupersededError
-from operando.correction import Correction
+from operando.profile.correction import Correction
 from operando.scan import LineKey, TomogramGrid
 from streaming.amounts import Amounts, add_misfit, fit_amounts
 from streaming.channels import LiveChannels

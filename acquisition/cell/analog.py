@@ -10,8 +10,8 @@ from typing import Protocol
 
 from acquisition.cell.charge import Charge
 from acquisition.cell.row import Row
-from operando.cell_signals import Analog
 from operando.messages import CellReading
+from operando.profile.cell_signals import Analog
 
 FUTURE_S = 2.0
 """A value from further ahead shows that the clocks disagree."""

@@ -10,7 +10,7 @@ from collections import deque
 from statistics import median
 
 from acquisition.cell.row import Row
-from operando.cell_signals import Marker
+from operando.profile.cell_signals import Marker
 
 N_PAIRS = 5
 """Pairs whose median counts: fewer follow one late row, more a clock that was set anew."""

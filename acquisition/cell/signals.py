@@ -8,8 +8,8 @@ import structlog
 
 from acquisition.cell.analog import Sample
 from acquisition.channel_access import use_beamline
-from operando.cell_signals import Marker
 from operando.profile import Profile
+from operando.profile.cell_signals import Marker
 
 logger = structlog.get_logger(__name__)
 

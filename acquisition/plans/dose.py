@@ -7,7 +7,7 @@ and turns, in which the shutter is open as well, come on top: the page says how 
 
 from acquisition.plans.layout import Layout
 from acquisition.plans.programme import Move, PlannedRun, Programme
-from operando.surroundings import Dose
+from operando.profile.surroundings import Dose
 
 KEV_J = 1.602176634e-16
 """Exact since 2019 (SI)."""

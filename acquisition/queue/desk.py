@@ -9,9 +9,9 @@ import structlog
 from acquisition.queue.client import QueueClient, QueueStatus
 from acquisition.refusals import refusals
 from operando.bus.asking import Answer
-from operando.commands import Action, CommandAnswered, CommandGiven, State
 from operando.errors import DataError, ServiceError
 from operando.messages import Message
+from operando.messages.commands import Action, CommandAnswered, CommandGiven, State
 from operando.profile import Profile
 
 logger = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ STATES: dict[str, State] = {"idle": "idle", "paused": "paused", "executing_queue
 
 
 class QueueDesk:
-    """Answers :class:`~operando.commands.CommandGiven`; called from the answering thread of a server.
+    """Answers :class:`~operando.messages.commands.CommandGiven`; called from the answering thread of a server.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def process(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the comparison with FILE here.")] = None,
 ) -> None:
     """Analyse the lines of FILE again by the code that runs live; same settings give the same numbers. FILE is only read."""
-    from operando.profile_settings import with_settings
+    from operando.profile.settings import with_settings
     from streaming.process import check_settings
     from streaming.process import process as analyse
     from streaming.recorded import find_recorded

@@ -11,9 +11,9 @@ import numpy as np
 import xraydb
 from numpy.typing import NDArray
 
-from operando.correction import Correction
 from operando.errors import ProfileError
 from operando.profile import Profile
+from operando.profile.correction import Correction
 from streaming.channels import wavelength_of
 from streaming.correct.transmission import LEAST_TRANSMISSION, transmission_of_map
 from streaming.phases import read_small_structure

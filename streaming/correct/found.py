@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from operando.correction import Correction
+from operando.profile.correction import Correction
 from streaming.centre import Centre, fit_sinusoid
 from streaming.correct.points import MassProfile
 from streaming.correct.wobble import Wobble, find_wobble

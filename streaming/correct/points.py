@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operando.correction import Correction
 from operando.errors import DataError
+from operando.profile.correction import Correction
 from operando.scan import LineKey, TomogramGrid
 from streaming.amounts import fit_amounts
 from streaming.channels import LiveChannels

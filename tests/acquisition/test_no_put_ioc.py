@@ -14,7 +14,7 @@ from acquisition.plans.catalogue import make_programme
 from acquisition.plans.dry_run import rehearse
 from acquisition.plans.station import check_steps
 from operando.profile import Profile, write_profile
-from operando.surroundings import SignPin
+from operando.profile.surroundings import SignPin
 
 pytestmark = [pytest.mark.ioc, pytest.mark.skipif("OPERANDO_PREFIX" in os.environ, reason="needs a server of its own")]
 

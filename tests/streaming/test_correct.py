@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from operando.correction import Correction
 from operando.profile import Profile
+from operando.profile.correction import Correction
 from operando.scan import LineKey
 from streaming.channels import make_pattern_model
 from streaming.correct.attenuation import attenuation_from_amounts, phase_attenuation

@@ -16,7 +16,7 @@ from operando.errors import DataError, MissingInputError, OutputError, ProfileEr
 from operando.journal import Journal
 from operando.messages import CellReading, LineAborted, LineWritten, RunStopped
 from operando.profile import read_profile, write_profile
-from operando.profile_settings import changed_keys, with_settings
+from operando.profile.settings import changed_keys, with_settings
 from streaming.analysis import Analysis
 from streaming.line import Line
 from streaming.line_file import write_line

@@ -8,9 +8,9 @@ import pytest
 from acquisition.cell.analog import AnalogCell, Sample
 from acquisition.cell.live import looking
 from acquisition.cell.source import describe_source, open_source, running
-from operando.cell_signals import Analog
 from operando.errors import ProfileError
 from operando.profile import Profile, read_profile
+from operando.profile.cell_signals import Analog
 
 WIRED = {
     "voltage": {"pv": "ADC:1", "gain": 2.0},

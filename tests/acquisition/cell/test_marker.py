@@ -10,8 +10,8 @@ from acquisition.cell.live import LiveFiles
 from acquisition.cell.marker import MarkerOffset
 from acquisition.cell.row import Row
 from acquisition.cell.signals import EdgeFinder
-from operando.cell_signals import Marker
 from operando.profile import Cell
+from operando.profile.cell_signals import Marker
 
 STEPS_S = (1000.0, 1900.0, 2500.0, 4000.0)
 """When steps begin, by the control system's clock."""

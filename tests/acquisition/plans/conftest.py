@@ -25,7 +25,7 @@ from acquisition.plans.xrdct import xrdct
 from operando.bus.store import MemoryStore
 from operando.messages import CellReading, Document, Message
 from operando.profile import Profile, read_profile
-from operando.surroundings import SignPin
+from operando.profile.surroundings import SignPin
 
 HASTE = 300.0
 

@@ -17,9 +17,9 @@ from acquisition.conductor import Conductor, Ending
 from acquisition.plans.catalogue import make_programme, series
 from acquisition.plans.programme import Programme
 from acquisition.plans.station import fly_programme
-from operando.commands import Action, CommandAnswered, CommandGiven, ScanState
 from operando.errors import DataError
 from operando.messages import LineAborted, LineAnnounced, LineFlown, Notice, RunStarted, RunStopped
+from operando.messages.commands import Action, CommandAnswered, CommandGiven, ScanState
 
 PATIENCE_S = 30.0
 

@@ -9,7 +9,7 @@ from acquisition.plans.dose import dose_in_words, highest_dose_gy, layout_dose_g
 from acquisition.plans.dry_run import dry_run, programme_complaints
 from acquisition.plans.layout import layout_of
 from operando.profile import Profile, read_profile
-from operando.surroundings import Dose
+from operando.profile.surroundings import Dose
 
 BEAM = Dose(flux_photons_s=1e12, energy_kev=100.0, beam_width_mm=0.02, beam_height_mm=0.05, absorption_cm2_g=0.03)
 

@@ -20,10 +20,10 @@ from acquisition.queue.client import QueueClient
 from acquisition.twin.simplon.pilatus import DetectorHead
 from acquisition.twin.simplon.server import SimplonServer
 from operando.bus.asking import Asker
-from operando.commands import CommandAnswered, CommandGiven, ScanState
 from operando.errors import DataError
 from operando.journal import read_journal
 from operando.messages import LineAborted, LineFlown, RunStarted, RunStopped, ServicesOffered
+from operando.messages.commands import CommandAnswered, CommandGiven, ScanState
 from operando.profile import Profile, read_profile
 from tests.acquisition.detecting import PulseFrames, Taker
 

@@ -10,7 +10,7 @@ from pyFAI.geometry import Geometry
 
 from operando.errors import CalibrationError
 from operando.profile import Profile, read_profile
-from operando.profile_settings import with_settings
+from operando.profile.settings import with_settings
 from streaming.calibrate import Tolerances, calibrate
 from streaming.calibrate.energy import fit_energy
 from streaming.calibrate.files import tolerances_of

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from operando.section import STRICT, Finite, Positive
+from operando.profile.section import STRICT, Finite, Positive
 
 
 class AnalogInput(BaseModel):

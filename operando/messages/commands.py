@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from operando.message import Finite, Message, Name, Text
+from operando.messages.message import Finite, Message, Name, Text
 
 Action = Literal["status", "start", "pause_after_line", "pause_now", "resume", "stop_after_line", "abort"]
 

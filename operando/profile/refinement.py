@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from operando.section import STRICT, Finite, Fraction, Positive
+from operando.profile.section import STRICT, Finite, Fraction, Positive
 
 Width = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
