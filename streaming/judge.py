@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from operando.bus.asking import Answer, Answerer
 from operando.errors import DataError
 from operando.messages import Message
-from operando.steering import SteeringAnswered, SteeringAsked
+from operando.messages.steering import SteeringAnswered, SteeringAsked
 from streaming.maps import Map
 from streaming.tomogram import Result
 
@@ -27,7 +27,7 @@ class _State:
 
 
 class Judge:
-    """Answers :class:`~operando.steering.SteeringAsked`; the analysis notes results, another thread answers.
+    """Answers :class:`~operando.messages.steering.SteeringAsked`; the analysis notes results, another thread answers.
 
     Parameters
     ----------

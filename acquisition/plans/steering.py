@@ -14,7 +14,7 @@ from bluesky import plan_stubs as bps
 
 from operando.bus.entry import Entry
 from operando.messages import Message
-from operando.steering import SteeringAnswered, SteeringAsked
+from operando.messages.steering import SteeringAnswered, SteeringAsked
 
 Plan = Generator[Msg, Any, Any]
 

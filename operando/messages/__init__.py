@@ -36,6 +36,8 @@ from operando.messages.results import PatternPublished as PatternPublished
 from operando.messages.results import ScanProgress as ScanProgress
 from operando.messages.results import SinogramPublished as SinogramPublished
 from operando.messages.results import TrendPublished as TrendPublished
+from operando.messages.steering import SteeringAnswered as SteeringAnswered
+from operando.messages.steering import SteeringAsked as SteeringAsked
 from operando.messages.stream import CakePreview as CakePreview
 from operando.messages.stream import FrameGeometry as FrameGeometry
 from operando.messages.stream import FramePreview as FramePreview

@@ -27,9 +27,9 @@ from operando.messages.message import Message as Message
 from operando.messages.message import Name as Name
 from operando.messages.message import Text as Text
 from operando.messages.results import MapPublished, PatternPublished, ScanProgress, SinogramPublished, TrendPublished
+from operando.messages.steering import SteeringAnswered as SteeringAnswered
+from operando.messages.steering import SteeringAsked as SteeringAsked
 from operando.messages.stream import CakePreview, FrameGeometry, FramePreview, LineWritten, StreamStatus
-from operando.steering import SteeringAnswered as SteeringAnswered
-from operando.steering import SteeringAsked as SteeringAsked
 
 AnyMessage = Annotated[
     CellReading

@@ -15,8 +15,8 @@ from operando.messages.message import IdRange as IdRange
 from operando.messages.message import Message as Message
 from operando.messages.message import Name as Name
 from operando.messages.message import Text as Text
-from operando.steering import SteeringAnswered as SteeringAnswered
-from operando.steering import SteeringAsked as SteeringAsked
+from operando.messages.steering import SteeringAnswered as SteeringAnswered
+from operando.messages.steering import SteeringAsked as SteeringAsked
 
 
 class MapPublished(Message):

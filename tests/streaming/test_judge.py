@@ -8,7 +8,7 @@ import pytest
 from operando.bus.asking import Answer
 from operando.errors import DataError
 from operando.messages import Message, Refused, RegionAsked
-from operando.steering import SteeringAnswered, SteeringAsked
+from operando.messages.steering import SteeringAnswered, SteeringAsked
 from streaming.judge import MOST_KEPT, Judge
 from streaming.line import Line
 from streaming.tomogram import Result, Tomogram

@@ -12,7 +12,7 @@ from acquisition.plans.station import fly_programme
 from acquisition.plans.steering import LAST_WORD_S, Steering, Wanted
 from operando.bus.entry import Entry
 from operando.messages import LineFlown, Message, Notice, Refused, RunStopped
-from operando.steering import SteeringAnswered, SteeringAsked
+from operando.messages.steering import SteeringAnswered, SteeringAsked
 
 
 class MadeUp:
