@@ -72,6 +72,7 @@ class Beamtime:
 @pytest.fixture(scope="module")
 def beamtime(
     beamline: Profile,
+    devices: object,  # first: what pyepics has opened by itself, ophyd cannot use any more in the same process
     ca_port: int,
     serve_process: Callable[..., Any],
     data_folder: Path,
