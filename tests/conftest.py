@@ -12,8 +12,18 @@ settings.register_profile("patient", deadline=None)
 # A busy machine holds an example up for any time; how fast the code is, benchmarks tell.
 settings.load_profile("patient")
 
-REAL_PROCESSES = ("tests/whole/", "tests/viewer/", "tests/acquisition/twin/simplon/")
-"""Besides tests marked ``ioc``: what runs processes, threads and sockets against the wall clock."""
+REAL_PROCESSES = (
+    "tests/acquisition/",
+    "tests/operando/",
+    "tests/streaming/refine/test_live_refinement.py",
+    "tests/streaming/sources/",
+    "tests/streaming/test_analysis",
+    "tests/streaming/test_receive.py",
+    "tests/streaming/test_reduction.py",
+    "tests/viewer/",
+    "tests/whole/",
+)
+"""What runs processes, threads, devices and sockets against the wall clock."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The closing line counts the second tries. One that comes often is a defect of the test or of the code.
     """
     for item in items:
-        if "ioc" in item.keywords or item.nodeid.startswith(REAL_PROCESSES):
+        if item.nodeid.startswith(REAL_PROCESSES):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
