@@ -31,7 +31,7 @@ def test_a_screen_that_does_not_answer_is_refused(monkeypatch):
         check_screen()
 
 
-def test_what_is_no_address_or_no_file_is_refused_before_a_window_opens(tmp_path):
+def test_what_is_no_address_or_no_file_is_refused_before_a_window_opens(screen, tmp_path):
     with pytest.raises(ServiceError, match="is not an address"):
         view("localhost")
     with pytest.raises(MissingInputError, match="no file"):

@@ -37,5 +37,7 @@ def processes(profile: Profile, out: Path) -> Iterator[dict[str, subprocess.Pope
 
 def _start(role: str, out: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "operando", "start", role, str(out / "profile.toml"), "--out", str(out)]
+    # Another simulated beamline of the same names may run beside these tests.
+    alone = os.environ | {"EPICS_CA_ADDR_LIST": ""}
     with (out / f"{role}.log").open("wb") as log:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2], env=os.environ)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2], env=alone)

@@ -1,5 +1,6 @@
 """Where a calibration begins by itself, what it says of the energy, and its picture."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +166,11 @@ def test_the_real_frame_is_calibrated_from_a_bad_start_and_drawn(data_folder: Pa
     assert 0.05 < result.energy.sigma_kev < 0.3
     table = result.table()
     assert "distance -11.0" in table
-    assert "the rings alone say 71.0" in table
+    assert re.search(r"the rings alone say 7(0\.[89]|1\.[012])", table)
     write_picture(tmp_path / "rings.png", result, ceria.image, ceria.mask)
     assert (tmp_path / "rings.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_half_a_percent_of_energy_is_refused_on_the_real_frame(data_folder: Path) -> None:
-    with pytest.raises(CalibrationError, match=r"curvature says 71\.0.* 71\.60 keV was given"):
+    with pytest.raises(CalibrationError, match=r"curvature says 7(0\.[89]|1\.[012]).* 71\.60 keV was given"):
         Ceria(data_folder / "nDTomo").calibrate(energy_kev=71.6)
