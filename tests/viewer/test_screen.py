@@ -31,11 +31,9 @@ def test_a_screen_that_does_not_answer_is_refused(monkeypatch):
         check_screen()
 
 
-def test_what_is_no_address_or_no_file_is_refused_before_a_window_opens(screen, tmp_path):
+def test_what_is_no_address_or_not_one_source_is_refused_before_a_window_opens():
     with pytest.raises(ServiceError, match="is not an address"):
         view("localhost")
-    with pytest.raises(MissingInputError, match="no file"):
-        view(None, [tmp_path / "scan.nxs"])
     with pytest.raises(MissingInputError, match="either"):
         view(None)
     with pytest.raises(MissingInputError, match="either"):
