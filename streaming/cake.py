@@ -3,7 +3,6 @@
 It shares no bins with the integration, which keeps no azimuth, and must not hold it up: one pass over the pixels a second.
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from operando.messages import CakePreview, FrameGeometry
 from operando.profile import Profile
+from streaming.due import Due
 from streaming.events import Previewed
 from streaming.integrate.geometry import DetectorGeometry, load_poni
 from streaming.measured import Measured
@@ -128,17 +128,12 @@ class Caker:
         self, grid: CakeGrid, *, saturation_counts: int, clock: Callable[[], float], interval_s: float = INTERVAL_S
     ) -> None:
         self._grid, self._saturation_counts = grid, saturation_counts
-        self._clock, self._interval_s = clock, interval_s
-        self._due_at = clock()
-        self._lock = threading.Lock()
+        self._due = Due(interval_s=interval_s, clock=clock)
 
     def preview(self, frame: NDArray[Any], measured: Measured) -> Previewed | None:
         """Give the cake of an image of shape (rows, columns), or None if it is too early for another."""
-        with self._lock:
-            now = self._clock()
-            if now < self._due_at:
-                return None
-            self._due_at = now + self._interval_s
+        if not self._due.take():
+            return None
         message = CakePreview(
             time_s=measured.received_s,
             series=measured.frame.series.series,

@@ -1,6 +1,5 @@
 """Small pictures of the newest image: the largest unmasked value of each square of pixels, so that a spot never disappears."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operando.messages import FramePreview
+from streaming.due import Due
 from streaming.events import Previewed
 from streaming.measured import Measured
 
@@ -30,18 +30,12 @@ class Previewer:
 
     def __init__(self, *, binning: int, interval_s: float, clock: Callable[[], float]) -> None:
         self._binning = binning
-        self._interval_s = interval_s
-        self._clock = clock
-        self._due_at = clock()
-        self._lock = threading.Lock()
+        self._due = Due(interval_s=interval_s, clock=clock)
 
     def preview(self, frame: NDArray[Any], measured: Measured) -> Previewed | None:
         """Give the preview of an image of shape (rows, columns), or None if it is too early for another."""
-        with self._lock:
-            now = self._clock()
-            if now < self._due_at:
-                return None
-            self._due_at = now + self._interval_s
+        if not self._due.take():
+            return None
         message = FramePreview(
             time_s=measured.received_s,
             series=measured.frame.series.series,
