@@ -104,16 +104,23 @@ def ca_port() -> int:
 def serve_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Profile], "subprocess.Popen[str]"]]:
     """Start the ``serve`` of a module with a profile in a process of its own, and return when it is ready.
 
-    What a test leaves running ends with the session.
+    What a test leaves running ends with the session, or when the same is started again: a test that has a second try finds its
+    port free.
     """
     started: list[subprocess.Popen[str]] = []
+    serving: dict[tuple[str, int], subprocess.Popen[str]] = {}
 
     def start(module: str, profile: Profile) -> "subprocess.Popen[str]":
         folder = tmp_path_factory.mktemp("served")
         write_profile(profile, folder / "profile.toml")
+        place = (module, profile.control.channel_access_port)
+        if place in serving:
+            serving[place].kill()
+            serving[place].wait()
         command = [sys.executable, "-c", SERVE, module, str(folder), str(folder)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
         started.append(process)
+        serving[place] = process
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == "ready":
