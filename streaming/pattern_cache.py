@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from operando.errors import DataError
 from operando.scan import LineKey
 from streaming.correct.points import check_grid
+from streaming.correct.sector import line_in_sector
 from streaming.line_shelf import LineShelf
 from streaming.region import Patterns, patterns_from_line
 
@@ -27,12 +28,23 @@ class PatternCache:
         Bin centres that lines must have.
     estimator
         Which patterns are analysed.
+    sector
+        Window of azimuth that is analysed; None is the full ring.
     n_bytes
         Memory that may be taken.
     """
 
-    def __init__(self, lines_folder: Path, q: NDArray[np.float64], *, estimator: str, n_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        lines_folder: Path,
+        q: NDArray[np.float64],
+        *,
+        estimator: str,
+        sector: tuple[float, float] | None = None,
+        n_bytes: int = CACHE_BYTES,
+    ) -> None:
         self._lines_folder, self._q, self._estimator, self._n_bytes = lines_folder, q, estimator, n_bytes
+        self._sector = sector
         self._kept: OrderedDict[LineKey, tuple[float, Patterns]] = OrderedDict()
 
     def __call__(self, key: LineKey) -> Patterns:
@@ -41,14 +53,14 @@ class PatternCache:
         Raises
         ------
         DataError
-            If the line cannot be read.
+            If the line cannot be read, or was integrated without the sectors of a window.
         """
         shelf = LineShelf(key.run, self._lines_folder)
         try:
             changed_s = shelf.path(key).stat().st_mtime
             found = self._kept.pop(key, None)
             if found is None or found[0] != changed_s:
-                line = shelf(key)
+                line = line_in_sector(shelf(key), self._sector)
                 check_grid(line, self._q)
                 found = (changed_s, patterns_from_line(line, estimator=self._estimator))
         except OSError as gone:

@@ -152,7 +152,9 @@ def _refiner(recorded: Recorded, profile: Profile, out: Path) -> InlineRefiner |
     if chosen.is_file():
         replace_file(out / PHASES_FILE, chosen.read_bytes())
     refinery = Refinery(profile, phase_list=PhaseList(profile, out / PHASES_FILE))
-    return InlineRefiner(refinery, PatternCache(out / "lines", refinery.q, estimator=profile.integration.estimator))
+    settings = profile.integration
+    patterns = PatternCache(out / "lines", refinery.q, estimator=settings.estimator, sector=settings.sector)
+    return InlineRefiner(refinery, patterns)
 
 
 def _stands_below(key: str, tables: tuple[str, ...]) -> bool:

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from acquisition.twin.blemishes import generator
 from acquisition.twin.cable import Pulse
-from acquisition.twin.grid import NODES_PER_PIXEL
+from acquisition.twin.camera import read_camera, view_pixels
 from acquisition.twin.noise import RUNG
 from acquisition.twin.optics import twin_of
 from acquisition.twin.render import Canvas
@@ -46,18 +46,25 @@ FULL_RING = Sector()
 class PatternSource:
     """Makes patterns of a profile's sample; one object serves any number of threads.
 
-    The replay of a cell that works begins at ``begun_s``, Unix epoch, or now.
+    The replay of a cell that works begins at ``begun_s``, Unix epoch, or now. ``calibrated`` is the PONI file that patterns are
+    integrated with: what a calibration found, where it is not where the detector really is.
     """
 
-    def __init__(self, profile: Profile, *, sectors: Sequence[Sector] = (FULL_RING,), begun_s: float | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        sectors: Sequence[Sector] = (FULL_RING,),
+        begun_s: float | None = None,
+        calibrated: Path | None = None,
+    ) -> None:
         self._frames = SampleFrames(profile, begun_s=begun_s)
         grid = profile.integration
         edges = np.linspace(grid.q_min, grid.q_max, grid.n_radial + 1)
         self.q = 0.5 * (edges[:-1] + edges[1:])
         self._shape = (len(sectors), grid.n_radial)
-        self._binning, self.weight = _binning(
-            self._frames.canvas, edges, sectors, wavelength_angstrom=self._frames.optics.nominal_wavelength_angstrom
-        )
+        q = _q_of_pixels(profile, calibrated or profile.path(profile.geometry.poni))
+        self._binning, self.weight = _binning(self._frames.canvas, edges, sectors, q=q)
         twin = twin_of(profile)
         self._seed, self._is_noisy = twin.seed, twin.effects.noise
 
@@ -100,10 +107,16 @@ def scan_pulses(profile: Profile, *, first_s: float = 0.0) -> list[list[Pulse]]:
 
 
 def write_patterns(
-    profile: Profile, path: Path, *, sectors: Sequence[Sector] = (FULL_RING,), n_threads: int = 2, first_s: float = 0.0
+    profile: Profile,
+    path: Path,
+    *,
+    sectors: Sequence[Sector] = (FULL_RING,),
+    n_threads: int = 2,
+    first_s: float = 0.0,
+    calibrated: Path | None = None,
 ) -> None:
     """Write the sinogram of patterns of a whole tomogram, positions ascending, and its truth beside it (``-truth.h5``)."""
-    source = PatternSource(profile, sectors=sectors, begun_s=first_s)
+    source = PatternSource(profile, sectors=sectors, begun_s=first_s, calibrated=calibrated)
     lines = scan_pulses(profile, first_s=first_s)
     unfinished = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,13 +148,19 @@ def _write_axes(
     file["sector_deg"] = np.array([(sector.centre_deg, sector.half_width_deg) for sector in sectors])
 
 
+def _q_of_pixels(profile: Profile, poni: Path) -> NDArray[np.float64]:
+    """Give the q of every pixel's centre that a geometry says, flat, 1/angstrom."""
+    detector = profile.detector
+    camera = read_camera(poni, pixel_m=detector.pixel_m, n_rows=detector.n_rows, n_columns=detector.n_columns)
+    two_theta = view_pixels(camera).two_theta_rad.ravel()
+    return np.asarray(4 * np.pi / camera.wavelength_angstrom * np.sin(0.5 * two_theta))
+
+
 def _binning(
-    canvas: Canvas, edges: NDArray[np.float64], sectors: Sequence[Sector], *, wavelength_angstrom: float
+    canvas: Canvas, edges: NDArray[np.float64], sectors: Sequence[Sector], *, q: NDArray[np.float64]
 ) -> tuple[sparse.csr_array, NDArray[np.float64]]:
     """Give the matrix from grid to photons, shape (sector * radial, azimuth * node), and each bin's sum of corrections."""
     weight = (canvas.root_weight.astype(np.float64) * RUNG) ** 2
-    tangent = canvas.place.astype(np.float64) / NODES_PER_PIXEL * canvas.pixel_m / (1e-3 * canvas.grid.distance_mm)
-    q = 4 * np.pi / wavelength_angstrom * np.sin(0.5 * np.arctan(tangent))
     n_radial, n_nodes = edges.size - 1, canvas.grid.two_theta_rad.size * canvas.grid.azimuths_rad.size
     radial = np.floor((q - edges[0]) / (edges[1] - edges[0])).astype(np.int64)
     matrices, weights = [], []

@@ -17,6 +17,9 @@ def patterns(
     sectors: Annotated[
         bool, typer.Option("--sectors", help="Also 15 degrees about the fast axis and about the rotation axis.")
     ] = False,
+    calibrated: Annotated[
+        Path | None, typer.Option(metavar="PONI", help="Integrate with this geometry, not with where the detector is.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="How many to use.")] = 2,
 ) -> None:
     """Write the sinogram of patterns of PROFILE's scan with counting statistics; docs/twin.md describes the file."""
@@ -26,5 +29,5 @@ def patterns(
     chosen = [FULL_RING]
     if sectors:
         chosen += [Sector(centre_deg=centre, half_width_deg=15.0) for centre in (0.0, 90.0)]
-    write_patterns(read_profile(profile), out, sectors=chosen, n_threads=threads)
+    write_patterns(read_profile(profile), out, sectors=chosen, n_threads=threads, calibrated=calibrated)
     typer.echo(f"wrote {out}")

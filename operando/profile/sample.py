@@ -27,6 +27,11 @@ class Phase(Section):
     """Table of lithium against ``a`` and ``c`` (CSV), for a phase whose lattice tells its lithium."""
     lithium_x_range: tuple[Fraction, Fraction] | None = None
     """Range of x that this phase cannot be told apart from, for instance 0.33 to 0.5 for stages 2L and 2."""
+    fibre: tuple[int, int, int] | None = None
+    """Texture: planes that lie along the layers, for instance [0, 0, 1] for flakes of graphite; None is a powder."""
+    march: Annotated[float, Field(gt=0.1, lt=5)] | None = None
+    """March parameter of the fibre, below 1 where its planes prefer to lie along the layers; None finds it from the mean
+    pattern. Phases of the same fibre share one."""
     colormap: str = "viridis"
 
 

@@ -40,6 +40,14 @@ class Crystal:
     strength: Array
     """m |F|^2 of each reflection at ``lengths``, shape (n_reflections,). That form factors change with the lengths is
     left out, some 0.3 % for a change of 1 %."""
+    member: NDArray[np.intp]
+    """Which reflection each h, k, l belongs to, shape (n_members,): all equivalent ones, and others of the same spacing."""
+    member_strength: Array
+    """|F|^2 of each, shape (n_members,): those of a reflection add up to its strength in a powder."""
+    member_normal: Array
+    """Unit normals of their planes on the axes of the file, shape (n_members, 3)."""
+    to_cartesian: Array
+    """Indices times this are normals, shape (3, 3)."""
     volume_angstrom3: float
     """At ``lengths``."""
     mass_dalton: float
@@ -55,6 +63,12 @@ class Crystal:
         p = self.lengths if lengths is None else lengths
         q: Array = 2 * np.pi * np.sqrt(self.metric @ (1.0 / p**2))
         return q
+
+    def cosine_to(self, planes: tuple[int, int, int]) -> Array:
+        """Give the cosine of the angle between the normal of some planes and that of each member, shape (n_members,)."""
+        normal = np.array(planes, np.float64) @ self.to_cartesian
+        cosine: Array = self.member_normal @ (normal / np.linalg.norm(normal))
+        return cosine
 
     def volume(self, lengths: Array) -> float:
         """Give the volume of the unit cell, angstrom^3."""
@@ -86,6 +100,11 @@ def read_crystal(path: Path, *, name: str, q_max: float) -> Crystal:
     order = np.argsort(q[first])
     first, strength = first[order], strength[order]
     is_seen = strength > _LEAST_STRENGTH * strength.max()
+    place = np.full(strength.size, -1)
+    place[order[is_seen]] = np.arange(int(is_seen.sum()))
+    member = place[group.ravel()]
+    to_cartesian = np.array(structure.cell.frac.mat.tolist())
+    normals = np.asarray(hkl, dtype=np.float64) @ to_cartesian
     return Crystal(
         name=name,
         axes=axes,
@@ -93,6 +112,10 @@ def read_crystal(path: Path, *, name: str, q_max: float) -> Crystal:
         metric=np.ascontiguousarray(metric[first[is_seen]]),
         powers=powers,
         strength=strength[is_seen],
+        member=member[member >= 0],
+        member_strength=squared[member >= 0],
+        member_normal=(normals / np.linalg.norm(normals, axis=1)[:, None])[member >= 0],
+        to_cartesian=to_cartesian,
         volume_angstrom3=structure.cell.volume,
         mass_dalton=sum(site.occ * site.element.weight for site in sites),
         n_carbon=sum(site.occ for site in sites if site.element.name == "C"),

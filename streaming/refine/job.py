@@ -223,14 +223,14 @@ class Refinery:
         is_due = job.n_lines >= _MEAN_AGAIN * self._n_lines_of_mean or job.is_last
         if self._mean is None or self._model is None or job.run != self._run or is_due:
             variance = job.mean_variance / max(1, job.n_patterns)
-            # The mixing is a matter of the beamline: once found in a run it is kept until its last refinement.
+            # Mixing and texture do not change in a run: once found they are kept until its last refinement.
             is_known = self._mean is not None and job.run == self._run and not job.is_last
             mean = refine_mean(
                 self._profile,
                 grid=self._grid,
                 pattern=job.mean_pattern,
                 variance=variance,
-                known_fraction=self._mean.lorentz_fraction if is_known and self._mean is not None else None,
+                known=self._mean if is_known else None,
             )
             self._mean, self._model = mean, mean.model(n_background=self._profile.refinement.n_background)
             self._run, self._n_lines_of_mean, self._start = job.run, job.n_lines, None

@@ -4,8 +4,8 @@ The mean pattern of a scan has hardly any noise: what it does not fit is wrong i
 misfit itself is taken for the noise, and a phase moves only where it stands out of that.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,16 @@ from streaming.refine.lithium_curve import LithiumCurve
 from streaming.refine.model import ProfileModel, draw, make_model
 from streaming.refine.peak_shape import ConstantShape, InstrumentShape, PeakShape
 from streaming.refine.tables import Grid, MovingPhase
+from streaming.refine.texture import Fibre, Texture, window_of
 
 Array = NDArray[np.float64]
 
 _MIXINGS = (0.0, 0.1, 0.25, 0.5)
 """Lorentzian parts that are tried; the best lies on a parabola through the three about the smallest misfit."""
+_MARCHES = (0.35, 0.5, 0.65, 0.8, 1.0, 1.25)
+"""March parameters that are tried of every fibre; the best lies on a parabola as well."""
+_MARCH_PASSES = 2
+"""Fibres share reflections: each is looked for with the others as the pass before left them."""
 _ROUNDS = 2
 """The first finds the phases that stand out of the misfit of unmoved ones, the second those that stand out of what is left."""
 
@@ -38,6 +43,8 @@ class MeanFit:
     """As voxels begin with them: lengths and widths of the mean pattern, free what the profile says."""
     lorentz_fraction: float | None
     """Mixing that was found; None where an instrument gives it."""
+    march: Mapping[Fibre, float] = field(default_factory=dict)
+    """March parameter that was found of each fibre that the profile leaves open."""
     fit: Array
     """Shape (n_radial,)."""
     background: Array
@@ -49,17 +56,22 @@ class MeanFit:
         return make_model(self.phases, grid=self.refined.model.grid, n_background=n_background)
 
 
-def moving_phases(profile: Profile, *, lorentz_fraction: float) -> list[MovingPhase]:
-    """Give the phases of a profile as their files and widths say.
+def moving_phases(
+    profile: Profile, *, lorentz_fraction: float, march: Mapping[Fibre, float] | None = None
+) -> list[MovingPhase]:
+    """Give the phases of a profile as their files, widths and textures say.
 
     Raises
     ------
     MissingInputError, ProfileError
         If a structure cannot be read.
     """
+    texture = Texture(window=window_of(profile), march=march or {})
     return [
         MovingPhase(
-            crystal=read_crystal(profile.path(phase.cif), name=phase.name, q_max=1.05 * profile.integration.q_max),
+            crystal=texture.of(
+                read_crystal(profile.path(phase.cif), name=phase.name, q_max=1.05 * profile.integration.q_max), phase
+            ),
             shape=_shape(profile, phase, lorentz_fraction),
             free=tuple(phase.refine),
             range_part=phase.range_percent / 100,
@@ -92,10 +104,8 @@ def check_phases(profile: Profile, curves: Mapping[str, LithiumCurve]) -> None:
             )
 
 
-def refine_mean(
-    profile: Profile, *, grid: Grid, pattern: Array, variance: Array, known_fraction: float | None = None
-) -> MeanFit:
-    """Refine the mean pattern: amounts, background, lengths, widths and, where the profile leaves it open, the mixing.
+def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array, known: MeanFit | None = None) -> MeanFit:
+    """Refine the mean pattern: amounts, background, lengths, widths; mixing and texture where the profile leaves them open.
 
     Lengths move of phases that the profile wants refined, and of cubic ones; widths of all.
 
@@ -103,27 +113,47 @@ def refine_mean(
     ----------
     pattern, variance
         Shape (n_radial,); NaN or a variance of 0 leaves a bin out.
-    known_fraction
-        Lorentzian part that was found before; None looks for it.
+    known
+        An earlier fit whose mixing and texture are taken over; None looks for them.
     """
     weights = weights_from_variance(variance, pattern)
-    fraction = profile.refinement.lorentz_fraction
-    fraction = known_fraction if fraction is None else fraction
     is_given = profile.refinement.instrument is not None
-    if fraction is None and not is_given:
-        misfits = [_try(profile, one, grid, pattern, weights, rounds=1).chi_squared[0] for one in _MIXINGS]
-        fraction = _lowest(np.array(_MIXINGS), np.array(misfits))
-    best = _try(profile, fraction or 0.0, grid, pattern, weights, rounds=_ROUNDS)
+    fraction = profile.refinement.lorentz_fraction
+    march: Mapping[Fibre, float] = {}
+    if known is not None:
+        fraction, march = known.lorentz_fraction if fraction is None else fraction, known.march
+    else:
+
+        def misfit(fraction: float, march: Mapping[Fibre, float]) -> float:
+            return float(_try(profile, fraction, march, grid, pattern, weights, rounds=1).chi_squared[0])
+
+        march = _find_march(profile, lambda march: misfit(fraction or 0.0, march))
+        if fraction is None and not is_given:
+            fraction = _lowest(np.array(_MIXINGS), np.array([misfit(one, march) for one in _MIXINGS]))
+    best = _try(profile, fraction or 0.0, march, grid, pattern, weights, rounds=_ROUNDS)
     fit, background = draw(best.model, best, 0)
     wanted = {phase.name: tuple(phase.refine) for phase in profile.phases}
     return MeanFit(
         refined=best,
         phases=tuple(replace(phase, free=wanted[phase.crystal.name]) for phase in _moved(best)),
         lorentz_fraction=None if is_given else fraction,
+        march=march,
         fit=fit,
         background=background,
         noise=float(best.chi_squared[0]),
     )
+
+
+def _find_march(profile: Profile, misfit: Callable[[Mapping[Fibre, float]], float]) -> dict[Fibre, float]:
+    """Find the March parameter of each fibre whose phases leave it open, one after the other."""
+    march: dict[Fibre, float] = {
+        phase.fibre: 1.0 for phase in profile.phases if phase.fibre is not None and phase.march is None
+    }
+    for _ in range(_MARCH_PASSES if len(march) > 1 else 1):
+        for fibre in march:
+            found = [misfit({**march, fibre: one}) for one in _MARCHES]
+            march[fibre] = float(np.exp(_lowest(np.log(_MARCHES), np.array(found))))
+    return march
 
 
 def weights_from_variance(variance: Array, pattern: Array) -> Array:
@@ -135,9 +165,18 @@ def weights_from_variance(variance: Array, pattern: Array) -> Array:
     return np.where(usable, 1.0 / np.maximum(np.where(usable, variance, 1.0), floor), 0.0)
 
 
-def _try(profile: Profile, fraction: float, grid: Grid, pattern: Array, weights: Array, *, rounds: int) -> Refined:
+def _try(
+    profile: Profile,
+    fraction: float,
+    march: Mapping[Fibre, float],
+    grid: Grid,
+    pattern: Array,
+    weights: Array,
+    *,
+    rounds: int,
+) -> Refined:
     phases: Sequence[MovingPhase] = [
-        replace(phase, free=_free_in_mean(phase)) for phase in moving_phases(profile, lorentz_fraction=fraction)
+        replace(phase, free=_free_in_mean(phase)) for phase in moving_phases(profile, lorentz_fraction=fraction, march=march)
     ]
     return _move(phases, profile, grid, pattern, weights, rounds=rounds)
 

@@ -111,7 +111,8 @@ class RefineWorker:
             If a structure, a curve or the geometry cannot be read.
         """
         refinery = Refinery(profile, phase_list=PhaseList(profile, lines_folder.parent / FILE))
-        return cls(refinery, PatternCache(lines_folder, refinery.q, estimator=profile.integration.estimator))
+        settings = profile.integration
+        return cls(refinery, PatternCache(lines_folder, refinery.q, estimator=settings.estimator, sector=settings.sector))
 
     def __enter__(self) -> Self:
         """Start the thread."""
