@@ -64,13 +64,16 @@ class PatternSource:
         self.q = 0.5 * (edges[:-1] + edges[1:])
         self._shape = (len(sectors), grid.n_radial)
         q = _q_of_pixels(profile, calibrated or profile.path(profile.geometry.poni))
-        self._binning, self.weight = _binning(self._frames.canvas, edges, sectors, q=q)
+        binning, self.weight = _binning(self._frames.canvas, edges, sectors, q=q)
+        # A pattern needs no azimuths, only what each component of the scene makes of each bin.
+        nodes = sparse.eye_array(self._frames.canvas.grid.two_theta_rad.size, format="csr")
+        self._binning = sparse.csr_array(binning @ sparse.kron(self._frames.basis, nodes, format="csr"))
         twin = twin_of(profile)
         self._seed, self._is_noisy = twin.seed, twin.effects.noise
 
     def pattern(self, pulse: Pulse) -> Patterns:
         """Give mean photons a pixel after correction, shape (sector, radial); 0 where a bin has no pixel."""
-        photons = self._binning @ self._frames.mean(pulse).ravel()
+        photons = self._binning @ self._frames.components(pulse).ravel()
         if self._is_noisy:
             random = generator(seed=self._seed, exposure=pulse.number, purpose=_PATTERN_STREAM)
             photons = random.poisson(photons).astype(np.float64)

@@ -92,7 +92,8 @@ class SampleFrames:
         Without a pulse nobody says where the sample stands: it is then centred, at angle 0 and in full beam.
         """
         exposure = FREE_RUNNING + image_id if pulse is None else pulse.number
-        beam, dose, mean = self._look(pulse)
+        beam, dose, sample = self._look(pulse)
+        mean = (dose * self._counts) * self._scene.mean(sample, beam)
         if self._effects.noise:
             frame = draw_frame(self._optics.canvas, mean, seed=self._seed, exposure=exposure)
         else:
@@ -102,7 +103,18 @@ class SampleFrames:
 
     def mean(self, pulse: Pulse | None) -> NDArray[np.float32]:
         """Give the mean counts of a pixel of unit weight on the polar grid, shape (azimuth, node), without blemishes."""
-        return self._look(pulse)[2]
+        beam, dose, sample = self._look(pulse)
+        return (dose * self._counts) * self._scene.mean(sample, beam)
+
+    def components(self, pulse: Pulse) -> NDArray[np.float32]:
+        """Give what :meth:`mean` is made of, shape (component, node): the mean is :attr:`basis` times it."""
+        beam, dose, sample = self._look(pulse)
+        return (dose * self._counts) * self._scene.components(sample, beam)
+
+    @property
+    def basis(self) -> NDArray[np.float64]:
+        """What each component is worth at each azimuth, shape (azimuth, component)."""
+        return self._scene.basis
 
     def truth(self, lines: Sequence[FlownLine] | None = None) -> Truth:
         """Give the truth about the lines that were flown, or about others."""
@@ -132,7 +144,7 @@ class SampleFrames:
         """What the frames are drawn on."""
         return self._optics.canvas
 
-    def _look(self, pulse: Pulse | None) -> tuple[Beam, float, NDArray[np.float32]]:
+    def _look(self, pulse: Pulse | None) -> tuple[Beam, float, Slice]:
         if pulse is None:
             beam, dose, sample = self._beam(0.0, 0.0), 1.0, self._history.slice_at(time.time())
         else:
@@ -141,7 +153,7 @@ class SampleFrames:
             sample = self._history.slice_at(pulse.time_s)
             self._log.note(pulse)
             self.on_state(pulse.time_s, sample)
-        return beam, dose, (dose * self._counts) * self._scene.mean(sample, beam)
+        return beam, dose, sample
 
     def _beam(self, s_mm: float, angle_deg: float) -> Beam:
         is_flat = self._effects.beam_shape == "flat"

@@ -37,6 +37,15 @@ Grid = NDArray[np.float32]
 class Scene(Protocol):
     """Gives means; from any thread."""
 
+    @property
+    def basis(self) -> NDArray[np.float64]:
+        """What each component is worth at each azimuth, shape (azimuth, component); the same for all pulses."""
+        ...
+
+    def components(self, sample: Slice, beam: Beam) -> Grid:
+        """Give what :meth:`mean` is made of, shape (component, node): the mean is the basis times it."""
+        ...
+
     def mean(self, sample: Slice, beam: Beam) -> Grid:
         """Give cm^2/sr/cm^2, photons per photon and steradian, shape (azimuth, node)."""
         ...
@@ -53,6 +62,15 @@ class FlatScene:
         self._curves = np.stack(
             [cross_section(material, nodes, wavelength_angstrom=wavelength_angstrom, smooth=smooth) for material in materials]
         )
+
+    @property
+    def basis(self) -> NDArray[np.float64]:
+        """One azimuth stands for all."""
+        return np.ones((1, 1))
+
+    def components(self, sample: Slice, beam: Beam) -> Grid:
+        """Give the mean itself."""
+        return self.mean(sample, beam)
 
     def mean(self, sample: Slice, beam: Beam) -> Grid:
         """Give the mean on a grid of one azimuth."""
@@ -82,8 +100,24 @@ class DeepScene:
         self._cosine = np.cos(grid.azimuths_rad)
         self._voxels_of: Callable[[Slice], Voxels] = functools.lru_cache(maxsize=N_KEPT)(self._make_voxels)
 
+    @property
+    def basis(self) -> NDArray[np.float64]:
+        """Cosines of even multiples of the azimuth; each azimuth itself where rays have ways out of their own."""
+        if self._effects.absorption == "first-order":
+            return np.eye(self._cosine.size)
+        return np.cos(2 * np.outer(self._grid.azimuths_rad, np.arange(self._n_harmonics)))
+
     def mean(self, sample: Slice, beam: Beam) -> Grid:
         """Give the mean on the scene's grid."""
+        components = self.components(sample, beam)
+        if self._effects.absorption == "first-order":
+            return components
+        seen = np.empty((self._cosine.size, self._air.size), dtype=np.float32)
+        sum_harmonics(components, self._cosine, seen)
+        return seen
+
+    def components(self, sample: Slice, beam: Beam) -> Grid:
+        """Give the harmonics of the azimuth; what every azimuth sees where rays have ways out of their own."""
         voxels = self._voxels_of(sample)
         masses = channel_masses(voxels, beam, self._layers)
         curves = np.empty((self._layers.n, self._n_harmonics, self._air.size), dtype=np.float32)
@@ -94,9 +128,7 @@ class DeepScene:
         stacked = np.empty(curves.shape[1:], dtype=np.float32)
         stack_layers(curves, self._scales, stacked)
         stacked[0] += air
-        seen = np.empty((self._cosine.size, self._air.size), dtype=np.float32)
-        sum_harmonics(stacked, self._cosine, seen)
-        return seen
+        return stacked
 
     def _seen(self, voxels: Voxels, beam: Beam, curves: NDArray[np.float32]) -> Grid:
         ways_out, paths = _ways_out(voxels, beam, self._layers, self._grid)

@@ -47,7 +47,8 @@ class Texture:
         if march == 1.0:
             return crystal
         factor = fibre_factors(crystal.cosine_to(phase.fibre), march=march, window=self.window)
-        strength = np.bincount(crystal.member, weights=factor * crystal.member_strength, minlength=crystal.strength.size)
+        weighted = factor * crystal.member_strength
+        strength = np.bincount(crystal.member, weights=weighted, minlength=crystal.strength.size).astype(np.float64)
         return replace(crystal, strength=strength)
 
 
