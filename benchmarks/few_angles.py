@@ -1,10 +1,9 @@
 """Few angles: nDTomo's published phantom, 60 projections, peak positions by our own estimators beside the published ones.
 
-The truth maps are those that nDTomo publishes with its results; its tutorial says how its sinogram is made from them (one
-Gaussian peak on a line in 20 channels, 60 angles over half a turn, Poisson noise of 100 counts for one unit), and so is ours, by
-another projector than the one that reconstructs. Two estimators: every channel by iterations with positivity and then a fit in
-each voxel, and all voxels' parameters at once against the sinogram, held together by their neighbours as far as the noise
-of the sinogram allows (the weight of the prior is the largest that still explains the data).
+The truth maps are those that nDTomo publishes with its results; its tutorial says how its sinogram is made from them (a
+Gaussian peak on a line in 20 channels, 60 angles over half a turn, Poisson noise of 100 counts for one unit), and so is ours,
+by another projector than the one that reconstructs. Two estimators: every channel by iterations with positivity, then a fit in
+each voxel; and all parameters at once against the sinogram, held together by their neighbours as far as its noise allows.
 """
 
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ def read_phantom(path: Path, *, seed: int = 1) -> Phantom:
         truth = np.stack([np.pad(file[f"peak_{name}_gt"][()], BORDER) for name in NAMES])
         keys = {"FBP and fit": "fbp_prms", "DLSR": "dlsr_prms", "network": "dlsr_cnn"}
         published = {name: np.pad(file[f"peak_position_{key}"][()], BORDER) for name, key in keys.items()}
-    volume = np.where(truth[0][..., None] > 1e-4, pattern(truth), 0.0)
+    volume = np.where(truth[0][..., None] > 1e-4, pattern(np.where(truth[0] > 1e-4, truth, 1.0)), 0.0)
     angles = np.arange(N_ANGLES) * 180.0 / N_ANGLES
     clean = np.stack([rotate(volume, angle, reshape=False, order=1, axes=(1, 0)).sum(axis=0) for angle in angles])
     noisy = np.random.default_rng(seed).poisson(np.maximum(clean, 0) * COUNTS) / COUNTS
@@ -72,7 +71,7 @@ def read_phantom(path: Path, *, seed: int = 1) -> Phantom:
 
 
 def pattern(parameters: Array) -> Array:
-    """Give area exp(-(x - position)^2 / (2 fwhm^2)) + slope x + intercept, shape (5, ...) to (..., channel), as nDTomo names them."""
+    """Give area exp(-(x - position)^2 / (2 fwhm^2)) + slope x + intercept, as nDTomo names them: (5, ...) to (..., channel)."""
     area, position, width, slope, intercept = (one[..., None] for one in parameters)
     return np.asarray(area * np.exp(-0.5 * ((X - position) / width) ** 2) + slope * X + intercept)
 
