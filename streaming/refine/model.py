@@ -110,22 +110,39 @@ def draw(model: ProfileModel, refined: "Refined", row: int) -> tuple[Array, Arra
     return parts.sum(axis=0) + background, background
 
 
+def draw_reflections(model: ProfileModel, refined: "Refined") -> NDArray[np.float32]:
+    """Draw the phases of every pattern without its background, shape (n, n_radial); nothing where it was not solved."""
+    n = refined.scales.shape[0]
+    drawn = np.zeros((n, model.grid.n_radial), np.float32)
+    held = np.flatnonzero(model.order < model.n_fixed)
+    if held.size:
+        drawn += (refined.scales[:, held] @ model.static[model.order[held]]).astype(np.float32)
+    for row in range(n):
+        for k in np.flatnonzero(model.order >= model.n_fixed):
+            if refined.scales[row, k] > 0:
+                drawn[row] += refined.scales[row, k] * _drawn(model, refined, row, int(model.order[k]) - model.n_fixed)
+    drawn[~refined.is_solved] = 0.0
+    return drawn
+
+
 def draw_parts(model: ProfileModel, refined: "Refined", row: int) -> Array:
     """Draw what each phase adds to the fit of one pattern, shape (n_phases, n_radial)."""
-    tables, grid = model.tables, model.grid
-    columns = np.zeros((N_PARAMETERS + 1, grid.n_radial))
-    drawn = np.zeros((model.n_phases, grid.n_radial))
+    drawn = np.zeros((model.n_phases, model.grid.n_radial))
     for k, place in enumerate(model.order):
-        if place < model.n_fixed:
-            drawn[k] = model.static[place]
-            continue
-        p = int(place) - model.n_fixed
-        lengths, width = refined.parameters[row, p, :N_AXES], refined.parameters[row, p, N_AXES]
-        draw_phase(
-            tables.first[p], tables.first[p + 1], lengths, width, tables.metric, tables.amplitude, tables.table,
-            tables.widths[p], tables.powers[p], tables.volumes[p], grid.q_first_edge, grid.q_step, grid.wavelength_angstrom,
-            False, columns,
-        )  # fmt: skip
-        drawn[k] = columns[0]
+        is_held = place < model.n_fixed
+        drawn[k] = model.static[place] if is_held else _drawn(model, refined, row, int(place) - model.n_fixed)
     parts: Array = refined.scales[row][:, None] * drawn
     return parts
+
+
+def _drawn(model: ProfileModel, refined: "Refined", row: int, p: int) -> Array:
+    """Draw unit mass of a moving phase, shape (n_radial,)."""
+    tables, grid = model.tables, model.grid
+    columns = np.zeros((N_PARAMETERS + 1, grid.n_radial))
+    lengths, width = refined.parameters[row, p, :N_AXES], refined.parameters[row, p, N_AXES]
+    draw_phase(
+        tables.first[p], tables.first[p + 1], lengths, width, tables.metric, tables.amplitude, tables.table,
+        tables.widths[p], tables.powers[p], tables.volumes[p], grid.q_first_edge, grid.q_step, grid.wavelength_angstrom,
+        False, columns,
+    )  # fmt: skip
+    return columns[0]

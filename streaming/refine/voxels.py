@@ -57,7 +57,8 @@ class _Row:
 
 
 @numba.njit(_SIGNATURE, cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def _add_row(patterns, differences, row, places, weight, opposed, first, last):  # type: ignore[no-untyped-def]
+def add_row(patterns, differences, row, places, weight, opposed, first, last):  # type: ignore[no-untyped-def]
+    """Back project a filtered line, (point, bin), onto voxels ``first`` to ``last``, that stand at ``places`` on it."""
     n_points, n_radial = row.shape
     for voxel in range(first, last):
         lower = math.floor(places[voxel])
@@ -125,8 +126,7 @@ def patterns_of_voxels(
             s_mm = x_mm * np.cos(row.angle_rad) + y_mm * np.sin(row.angle_rad) + ingredients.centre_mm
             places = (s_mm - row.first_mm) / step_mm
             work = [
-                pool.submit(_add_row, patterns, differences, row.values, places, line.weight_rad, other, *band)
-                for band in bands
+                pool.submit(add_row, patterns, differences, row.values, places, line.weight_rad, other, *band) for band in bands
             ]
             noise += line.weight_rad**2 * np.interp(places, np.arange(row.noise.size), row.noise, left=0.0, right=0.0)
             for band_done in work:
