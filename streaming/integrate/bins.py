@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streaming.integrate.geometry import DetectorGeometry
 from streaming.integrate.kernels import BLOCK
+from streaming.integrate.lanes import N_NUMBERS, planes_of
 from streaming.integrate.sectors import sector_of_pixels
 
 UPPER_EDGE = 1.0 + float(np.finfo(np.float32).eps)
@@ -29,6 +30,12 @@ class RadialBins:
     """Pixels in each bin, shape (n_radial,)."""
     correction: NDArray[np.float32]
     """Correction of the pixel at each place, shape (n_places,); zero where the place is empty."""
+    planes: NDArray[np.uint64]
+    """The same corrections as bit planes (:mod:`streaming.integrate.lanes`), shape (n_places / 64, 16)."""
+    base: NDArray[np.int64]
+    """What they count from, shape (n_radial,): a correction is step * (base + its whole number), within half a step."""
+    step: NDArray[np.float64]
+    """What they count in, shape (n_radial,): 1/65534 of the spread in its bin."""
     place: NDArray[np.uint32]
     """Where each pixel of the frame goes, shape (frame size,); ``n_places`` for those that belong to no bin."""
     bin: NDArray[np.uint16]
@@ -94,6 +101,7 @@ def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radia
     place[pixel] = place_of_pixel
     by_place = np.zeros(offsets[-1], dtype=np.float32)
     by_place[place_of_pixel] = correction[pixel]
+    base, step = _base_and_step(by_place, offsets, n_pixels)
     every_bin = np.full(position.size, n_bins, dtype=np.uint16)
     every_bin[pixel] = bin_of_pixel
     return RadialBins(
@@ -101,8 +109,33 @@ def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radia
         offsets=offsets,
         n_pixels=n_pixels,
         correction=by_place,
+        planes=planes_of(_whole_numbers(by_place, base, step, np.diff(offsets))),
+        base=base,
+        step=step,
         place=place,
         bin=every_bin,
         norm=np.asarray(np.bincount(bin_of_pixel, correction[pixel], n_bins), dtype=np.float64),
         n_sectors=n_sectors,
     )
+
+
+def _base_and_step(
+    correction: NDArray[np.float32], offsets: NDArray[np.int64], n_pixels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Give what the corrections of each bin count from and in, shape (n_bins,) each; ones for bins without pixels."""
+    base, step = np.ones(n_pixels.size, np.int64), np.ones(n_pixels.size)
+    filled = n_pixels > 0
+    first, last = offsets[:-1][filled], (offsets[:-1] + n_pixels - 1)[filled]
+    least, spread = correction[last].astype(np.float64), correction[first].astype(np.float64) - correction[last]
+    # One number is left for the rounding of the base. Pixels of equal corrections need no steps; any small one will do.
+    step[filled] = np.maximum(spread / (N_NUMBERS - 1), 1e-12 * least)
+    base[filled] = np.floor(least / step[filled]).astype(np.int64)
+    return base, step
+
+
+def _whole_numbers(
+    correction: NDArray[np.float32], base: NDArray[np.int64], step: NDArray[np.float64], n_places: NDArray[np.int64]
+) -> NDArray[np.uint16]:
+    """Give each place's correction in the steps of its bin; 0 where the place is empty."""
+    number = np.rint(correction / np.repeat(step, n_places) - np.repeat(base, n_places))
+    return np.where(correction > 0, number, 0.0).astype(np.uint16)

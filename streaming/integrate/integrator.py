@@ -156,11 +156,12 @@ class Integrator:
         limit = self._limit(sorted_counts.dtype)
         results = np.empty((3, bins.n_radial), dtype=np.float64)
         excluded = np.zeros(4, dtype=np.int64)
-        layout = bins.correction, bins.offsets, bins.n_pixels
+        layout = bins.offsets, bins.n_pixels
         if self._rejects:
-            reject_in_bins(sorted_counts, *layout, limit, results, excluded, room.intensity)
+            reject_in_bins(sorted_counts, bins.correction, *layout, limit, results, excluded, room.intensity)
         else:
-            reduce_bins(sorted_counts, *layout, bins.norm, limit, self._trim, results, excluded[:2], room.intensity)
+            weights = bins.correction, bins.planes, bins.base, bins.step
+            reduce_bins(sorted_counts, *weights, *layout, bins.norm, limit, self._trim, results, excluded[:2], room.intensity)
         return self._pattern(results, excluded)
 
     def _pattern(self, results: NDArray[np.float64], excluded: Sequence[Any] | NDArray[np.int64]) -> Pattern:

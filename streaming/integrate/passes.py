@@ -20,9 +20,9 @@ F4, F8, I8 = types.float32, types.float64, types.int64
 COUNTS = (types.uint8, types.uint16, types.uint32)
 
 
-def given(scalar: Any) -> Any:
-    """Give the type of a vector that is only read: decoders hand out read-only frames."""
-    return types.Array(scalar, 1, "C", readonly=True)
+def given(scalar: Any, n_axes: int = 1) -> Any:
+    """Give the type of an array that is only read: decoders hand out read-only frames."""
+    return types.Array(scalar, n_axes, "C", readonly=True)
 
 
 SCATTER = [types.void(given(count), given(types.uint32), count[::1]) for count in COUNTS]
