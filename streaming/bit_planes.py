@@ -87,7 +87,7 @@ def _n_bits(shuffled, n_bits, block_bytes):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def _turn(planes, width, numbers):  # type: ignore[no-untyped-def]
+def turn(planes, width, numbers):  # type: ignore[no-untyped-def]
     """Turn eight planes of ``width`` bytes into eight numbers of 8 bits for each byte of a plane."""
     row = (
         planes[:width],
@@ -114,7 +114,7 @@ def _unshuffle_8(shuffled, n_bits, block_bytes, counts):  # type: ignore[no-unty
     for begin in range(0, shuffled.size, block_bytes):
         planes = shuffled[begin : begin + block_bytes]
         width = planes.size // n_bits
-        _turn(planes, width, counts[begin // n_bits : begin // n_bits + width])
+        turn(planes, width, counts[begin // n_bits : begin // n_bits + width])
 
 
 @njit([types.void(BYTES, types.int64, types.int64, types.uint16[::1])], **OPTIONS)
@@ -123,8 +123,8 @@ def _unshuffle_16(shuffled, n_bits, block_bytes, counts):  # type: ignore[no-unt
     for begin in range(0, shuffled.size, block_bytes):
         planes = shuffled[begin : begin + block_bytes]
         width = planes.size // n_bits
-        _turn(planes, width, low)
-        _turn(planes[8 * width :], width, high)
+        turn(planes, width, low)
+        turn(planes[8 * width :], width, high)
         first = 8 * (begin // n_bits)
         low_bytes, high_bytes = low.view(np.uint8), high.view(np.uint8)
         for i in range(8 * width):

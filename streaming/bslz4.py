@@ -21,6 +21,7 @@ from operando.errors import WireError
 from streaming.bit_planes import narrowest_type, unshuffle_low
 from streaming.byte_offset import decode_byte_offset_into
 from streaming.detector_message import Channel
+from streaming.unpack import unpack_narrow
 
 HEADER = struct.Struct(">QI")
 MAX_BLOCK_BYTES = 2**20
@@ -54,6 +55,9 @@ def counts_from_channel(channel: Channel) -> NDArray[Any]:
     if channel.encoding != "bslz4" or size not in (2, 4) or not channel.dtype.isnative:
         return array_from_channel(channel)
     with _told(channel):
+        narrow = _narrow_from(channel)
+        if narrow is not None:
+            return _shaped(narrow, channel)
         n_tail = prod(channel.shape) % 8
         shuffled, block_bytes = _shuffled(channel)
         tail = np.frombuffer(channel.blob[len(channel.blob) - n_tail * size :], dtype=channel.dtype)
@@ -67,6 +71,25 @@ def counts_from_channel(channel: Channel) -> NDArray[Any]:
             unshuffle_low(shuffled, body, n_bits=8 * size, block_bytes=block_bytes)
         _ROOMS.append(shuffled)
     return _shaped(flat, channel)
+
+
+def _narrow_from(channel: Channel) -> NDArray[np.uint8] | None:
+    """Decode a channel of counts below 255 to 8 bits in one go; None where it holds others, or anything is odd about it."""
+    size = channel.element_size
+    block_bytes = _checked_header(channel)
+    if size != channel.dtype.itemsize or block_bytes % (8 * size):
+        return None
+    flat = np.empty(prod(channel.shape), dtype=np.uint8)
+    n_tail = flat.size % 8
+    end = len(channel.blob) - n_tail * size
+    if end < HEADER.size:
+        return None
+    tail = np.frombuffer(channel.blob, dtype=channel.dtype, offset=end)
+    if np.any((tail >= 255) & (tail < np.iinfo(channel.dtype).max)):
+        return None
+    flat[flat.size - n_tail :] = np.minimum(tail, 255)
+    body = np.frombuffer(channel.blob, dtype=np.uint8, offset=HEADER.size, count=end - HEADER.size)
+    return flat if unpack_narrow(body, flat[: flat.size - n_tail], n_bits=8 * size, block_bytes=block_bytes) else None
 
 
 def _narrowest_type(shuffled: NDArray[np.uint8], tail: NDArray[Any], block_bytes: int) -> np.dtype[Any]:

@@ -11,6 +11,7 @@ from operando.errors import WireError
 from streaming.bslz4 import array_from_channel, counts_from_channel
 from streaming.detector_message import Channel
 from streaming.simplon_v2 import message_from_cbor
+from streaming.unpack import unpack_narrow
 from tests.streaming.wire import bslz4, from_bslz4
 
 
@@ -101,6 +102,36 @@ def test_a_damaged_blob_is_refused_or_gives_the_announced_shape(position: int, v
         except WireError:
             continue
         assert array.shape == (61, 83)
+        counts = counts_from_channel(channel(blob, (61, 83)))
+        most = np.iinfo(counts.dtype).max
+        np.testing.assert_array_equal(counts, np.where(array == 2**32 - 1, most, array))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_block_of_narrow_counts_is_read_to_its_last_byte_however_it_was_packed(data: st.DataObject) -> None:
+    """Runs of any length and distance, literals of any length, an end that does not repeat."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    n, period = 8 * data.draw(st.integers(1, 300)), data.draw(st.integers(1, 200))
+    image = np.tile(rng.poisson(data.draw(st.sampled_from([0.01, 1.0, 30.0])), period), n // period + 1)[:n].astype(np.uint32)
+    image[rng.integers(0, n, data.draw(st.integers(0, 9)))] = data.draw(st.sampled_from([0, 254, 2**32 - 1]))
+    is_wide = data.draw(st.booleans())
+    if is_wide:
+        image[data.draw(st.sampled_from([0, n // 2, n - 1]))] = data.draw(st.sampled_from([255, 2**31, 2**32 - 2]))
+    counts = counts_from_channel(channel(bslz4(image.reshape(8, -1)), (8, n // 8)))
+    most = np.iinfo(counts.dtype).max
+    assert (counts.dtype == np.uint8) != is_wide
+    np.testing.assert_array_equal(counts.reshape(-1), np.where(image == 2**32 - 1, most, image))
+
+
+def test_counts_of_eight_bits_are_unpacked_in_one_go_and_others_are_not() -> None:
+    image = np.random.default_rng(1).poisson(20, (64, 64)).astype(np.uint32)
+    for value, is_narrow in ((0, True), (254, True), (255, False), (2**32 - 1, True)):
+        image[5, 5] = value
+        counts = np.empty(image.size, np.uint8)
+        blob = np.frombuffer(bslz4(image), np.uint8)[12:]
+        assert unpack_narrow(blob, counts, n_bits=32, block_bytes=8192) is is_narrow
+        assert not unpack_narrow(blob[:-1], counts, n_bits=32, block_bytes=8192)
 
 
 def test_a_block_that_holds_too_little_is_refused_and_shows_nothing_of_an_earlier_image() -> None:
