@@ -152,3 +152,6 @@ def direct(phantom: Phantom, start: Array, *, prior: float, n_steps: int = 150) 
 
 _EDGE = 0.02
 """Of a parameter's scale: smaller differences of neighbours are noise and cost by their square, larger ones are edges."""
+
+PRIOR = 30.0
+"""The largest of 0.3, 3, 10 and 30 at which chi squared stays below its expectation (0.75, 0.84, 0.92, 0.99)."""

@@ -156,20 +156,32 @@ def centres() -> list[Row]:
 
 
 def published_maps() -> list[Row]:
-    """Say what others reached on their own maps with truth; the project's own estimator has not been run on their sinograms."""
-    with h5py.File(data_folder() / "nDTomo" / "dlsr_results.h5") as file:
-        truth, area = file["peak_position_gt"][()], file["peak_area_gt"][()]
-        peers = {
-            name: float(np.sqrt(np.mean((file[f"peak_position_{key}"][()] - truth)[area > 0.1 * area.max()] ** 2)))
-            for name, key in {"FBP and fit": "fbp_prms", "DLSR": "dlsr_prms", "network": "dlsr_cnn"}.items()
-        }
-    note = (
-        "published maps: "
-        + ", ".join(f"{name} {rms:.3f}" for name, rms in peers.items())
-        + "; ours not run: no sinogram is published"
-    )
+    """Find the peak positions of nDTomo's phantom from 60 projections, made of its truth maps as its tutorial makes them."""
+    from benchmarks.few_angles import PRIOR, direct, fitted, iterated, read_phantom
+
+    phantom = read_phantom(data_folder() / "nDTomo" / "dlsr_results.h5")
+    peers = ", ".join(f"{name} {phantom.rms(position):.3f}" for name, position in phantom.published.items())
+    by_voxel = fitted(iterated(phantom))
+    together, misfit = direct(phantom, by_voxel, prior=PRIOR)
+    what = "nDTomo's maps with truth: peak position, RMS, "
+    note = f"published: {peers}; our noise, not theirs: no sinogram is published"
     return [
-        Row(what="nDTomo's maps with truth: peak position, RMS", must=0.18, target=0.074, measured=None, unit="", note=note)
+        Row(
+            what=f"{what}iterations with positivity and a fit in each voxel",
+            must=0.18,
+            target=0.074,
+            measured=phantom.rms(by_voxel[1]),
+            unit="",
+            note=note,
+        ),
+        Row(
+            what=f"{what}all voxels at once against the sinogram, neighbours alike",
+            must=0.18,
+            target=0.074,
+            measured=phantom.rms(together[1]),
+            unit="",
+            note=f"chi squared {misfit:.2f}; the phantom is piecewise even, which is what this prior hopes for",
+        ),
     ]
 
 

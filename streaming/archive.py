@@ -26,6 +26,7 @@ from operando.profile import Profile
 from streaming.channels import PatternModel
 from streaming.line_file import replace_file
 from streaming.maps import EMPTY_REASONS, REASONS, Map
+from streaming.noise_correlation import write_noise_correlation
 from streaming.record import LineRecord
 from streaming.refine.archive import write_refined
 from streaming.refine.job import RefinedTomogram
@@ -86,6 +87,7 @@ def write_scan(
             for place, one in enumerate(refined.maps, start=len(result.maps)):
                 _write_map(entry, one, axis_mm, n_lines=refined.job.n_lines, place=place)
         _write_amounts(entry, result, [phase.name for phase in profile.phases])
+        write_noise_correlation(entry, result.ingredients, axis_mm=result.axis_mm)
         _write_sinogram(entry, result, run)
         _write_pattern(entry, result, model)
         _write_lines(entry, result)

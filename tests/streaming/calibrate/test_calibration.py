@@ -11,10 +11,12 @@ from pyFAI.geometry import Geometry
 from operando.errors import CalibrationError, MissingInputError
 from operando.profile import read_profile
 from streaming.calibrate import CalibrationResult, Tolerances, calibrate, calibrate_file
+from streaming.calibrate.files import read_image
 from streaming.calibrate.fit import fit_geometry, residuals_px
+from streaming.calibrate.instrument import instrument_profile
 from streaming.calibrate.refuse import refuse_flip_by_mask, refuse_start
 from streaming.calibrate.rings import RingPoints, beam_centre_px, find_points, isolated, spacings_of, two_theta_of
-from streaming.integrate.geometry import load_poni
+from streaming.integrate.geometry import load_poni, read_geometry
 
 
 class Ceria:
@@ -176,6 +178,13 @@ def test_a_file_is_calibrated_from_the_profile(demo_image: Path) -> None:
     assert result.predicted_px < 0.02
     assert result.geometry.dist - start.dist == pytest.approx(-8e-4, abs=5e-5)
     assert result.energy_kev == pytest.approx(103.5, abs=0.01)
+    # The rings were drawn as Gaussian functions of one width.
+    found = instrument_profile(read_image(demo_image), result, mask=read_geometry(profile).mask)
+    width_deg = np.rad2deg(2.2e-4) * np.sqrt(8 * np.log(2))
+    assert found.fwhm_deg == pytest.approx(np.full(found.fwhm_deg.size, width_deg), rel=0.03)
+    assert found.lorentz_fraction.max() < 0.1
+    assert found.w == pytest.approx(width_deg**2, rel=0.15)
+    assert "[refinement.instrument]" in found.words()
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:

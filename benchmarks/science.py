@@ -1,0 +1,266 @@
+"""The twin's rows of ``docs/validation.md``, on cells at the stated conditions: ``python -m benchmarks.science CELL``.
+
+Each call analyses one cell (its patterns are made first where they are not kept) and adds its figures to
+``docs/validation-twin.json``; ``python -m benchmarks.validation --write`` makes the tables of the document from there. Truth
+and analysis are paired voxel by voxel.
+"""
+
+import argparse
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import label
+
+from acquisition.twin.score import AnalysedMap, average_over, score_lattice, true_lithium
+from acquisition.twin.slice import Slice
+from acquisition.twin.truth import read_lattices, read_slice
+from benchmarks.study import (
+    CELLS,
+    SECTORS,
+    Analysed,
+    analyse,
+    analysis_profile,
+    conditions,
+    kept_folder,
+    make_patterns,
+    read_recording,
+    scores_of,
+    write_json,
+)
+
+Array = NDArray[np.float64]
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "docs" / "validation-twin.json"
+TEXTURES = {
+    **dict.fromkeys(("graphite", "lic30", "lic12", "lic6"), (0, 0, 1)),
+    "cu": (1, 0, 0),
+    "al": (1, 1, 0),
+    "fe": (1, 1, 1),
+}
+"""Planes that are taken to lie along the layers: flakes of graphite lie flat; foils and can as rolled sheets do."""
+
+
+def settings_of(sector: str) -> list[str]:
+    """Give what the analysis is told: the window, textures, and that both oxides have lattices."""
+    window = [] if sector == "ring" else [f"integration.sector=[0,{SECTORS[sector].half_width_deg}]"]
+    fibres = [f"phases.{name}.fibre={json.dumps(planes)}" for name, planes in TEXTURES.items()]
+    return [*window, *fibres]
+
+
+def figures_of(analysed: Analysed, folder: Path) -> dict[str, Any]:
+    """Give all figures of one cell."""
+    maps, rows = analysed.maps(), scores_of(analysed, folder)
+    truth = folder / "patterns-truth.h5"
+    sample, lattices = read_slice(truth), read_lattices(truth)
+    mean = analysed.refined.mean
+    return {
+        "lattice": {name: lattice_row(maps[name], lattices, sample, name) for name in ("a_nmc", "c_nmc")},
+        "y": y_row(maps, sample),
+        "x": x_rows(maps, rows, sample),
+        "shares": share_rows(analysed, sample),
+        "coverage": {name: row["coverage_68"] for name, row in rows.items() if row.get("coverage_68") is not None},
+        "secondary": secondary_row(maps, rows, sample, lattices),
+        "rwp": float(np.nanmedian(maps["rwp"].value)) if "rwp" in maps else None,
+        "mean_rwp": 100 * float(mean.refined.rwp[0]),
+        "march": {"".join(map(str, planes)): value for planes, value in mean.march.items()},
+    }
+
+
+def lattice_row(one: AnalysedMap, lattices: dict[str, Any], sample: Slice, name: str) -> dict[str, float]:
+    """Give bias and scatter of a lattice parameter in mA, and the scatter over what the uncertainties say."""
+    axis, material = name.split("_", 1)
+    score = score_lattice(one, lattices[f"{axis}/{material}"], sample, material)
+    good = np.isfinite(one.value)
+    sigma = float(np.sqrt(np.nanmean(one.sigma[good] ** 2))) if one.sigma is not None and good.any() else float("nan")
+    scatter = float(np.sqrt(max(score.rms**2 - score.bias**2, 0.0)))
+    return {
+        "bias_ma": 1e3 * score.bias,
+        "scatter_ma": 1e3 * scatter,
+        "sigma_ma": 1e3 * sigma,
+        "coverage_68": float(score.coverage_68 or 0),
+        "voxels": score.n_voxels,
+        "missing": score.n_missing,
+    }
+
+
+def true_mean(one: AnalysedMap, values: NDArray[np.floating], sample: Slice, material: str) -> tuple[Array, NDArray[np.bool_]]:
+    """Give the mean of a quantity over the material in each voxel of a map, and where there is half of the fullest's mass."""
+    density = sample.density_of(material)
+    mass = average_over(sample, density, like=one)
+    weighted = average_over(sample, np.nan_to_num(values) * density, like=one)
+    mean = np.divide(weighted, mass, out=np.full(mass.shape, np.nan), where=mass > 0)
+    return mean, mass >= 0.5 * mass.max(initial=1e-12)
+
+
+def y_row(maps: dict[str, AnalysedMap], sample: Slice) -> dict[str, float]:
+    """Give how far y is from the truth, how much of its variation is found, and how well lagging places are told."""
+    one = maps.get("y_nmc")
+    if one is None or sample.lithium_y is None:
+        return {}
+    true, counts = true_mean(one, sample.lithium_y, sample, "nmc")
+    used = counts & np.isfinite(one.value) & np.isfinite(true)
+    if not used.any():
+        return {"voxels": 0}
+    found, wanted = one.value[used], true[used]
+    middle = float(np.median(wanted))
+    lags = np.abs(wanted - middle) > 0.03
+    row = {
+        "bias": float(np.mean(found - wanted)),
+        "rms": float(np.sqrt(np.mean((found - wanted) ** 2))),
+        "scatter": float(np.std(found - wanted)),
+        "right_branch": float(np.mean(np.abs(found - wanted) < 0.05)),
+        "voxels": int(used.sum()),
+        "lagging": float(lags.mean()),
+    }
+    if 0.01 < lags.mean() < 0.99:
+        row["amplitude"] = float((found[lags].mean() - found[~lags].mean()) / (wanted[lags].mean() - wanted[~lags].mean()))
+        row["auc"] = area_under_curve(np.abs(found - np.median(found)), lags)
+    return row
+
+
+def area_under_curve(score: Array, has: NDArray[np.bool_]) -> float:
+    """Give the chance that a place that has it scores higher than one that has not."""
+    rank = np.argsort(np.argsort(score)) + 1.0
+    n_has, n_not = int(has.sum()), int((~has).sum())
+    return float((rank[has].sum() - n_has * (n_has + 1) / 2) / (n_has * n_not))
+
+
+def x_rows(maps: dict[str, AnalysedMap], rows: dict[str, Any], sample: Slice) -> dict[str, Any]:
+    """Give bias and RMS of x by either estimator, and the fall-off along the radius that the truth has not."""
+    found = {}
+    for name in ("x_lithium", "refined_x_lithium"):
+        if name in maps and name in rows:
+            found[name] = {key: rows[name][key] for key in ("bias", "rms", "coverage_68", "n_voxels")}
+            true = true_lithium(maps[name], sample)
+            good = np.isfinite(true) & np.isfinite(maps[name].value)
+            found[name]["mean"], found[name]["true_mean"] = float(maps[name].value[good].mean()), float(true[good].mean())
+    return found
+
+
+def share_rows(analysed: Analysed, sample: Slice) -> dict[str, Any]:
+    """Give parts by weight of the whole slice, found and true, percent, and how much graphite falls off towards the middle."""
+    fit = analysed.refined.refined
+    job = analysed.refined.job
+    if fit is None or job.slice is None:
+        return {}
+    names = fit.model.names
+    solved = fit.is_solved
+    found = {name: float(fit.scales[solved, k].sum()) for k, name in enumerate(names)}
+    true = {name: float(sample.density_of(name).sum()) for name in names}
+    parts = {
+        name: {"found": 100 * found[name] / sum(found.values()), "true": 100 * true[name] / sum(true.values())}
+        for name in names
+    }
+    carbon = [k for k, name in enumerate(names) if name in ("graphite", "lic30", "lic12", "lic6")]
+    amount = np.zeros(job.slice.base.shape)
+    amount[job.slice.base == 0] = np.where(solved, fit.scales[:, carbon].sum(axis=1), 0.0)
+    axis = job.slice.axis_mm
+    like = AnalysedMap(
+        value=amount, sigma=None, reason=job.slice.base, pixel_mm=float(axis[1] - axis[0]), x_first_mm=float(axis[0]),
+        y_first_mm=float(axis[0]),
+    )  # fmt: skip
+    wanted = np.sum([average_over(sample, sample.density_of(names[k]), like=like) for k in carbon], axis=0)
+    radius = np.hypot(axis[:, None], axis[None, :])
+    inner, outer = (radius > 1.0) & (radius < 2.0), (radius > 3.5) & (radius < 4.5)
+    ratio = (amount[inner].sum() / wanted[inner].sum()) / (amount[outer].sum() / wanted[outer].sum())
+    return {"parts": parts, "graphite_inner_over_outer": float(ratio)}
+
+
+def secondary_row(
+    maps: dict[str, AnalysedMap], rows: dict[str, Any], sample: Slice, lattices: dict[str, Any]
+) -> dict[str, Any]:
+    """Give how well spots of the inactive oxide are found, and their lattice where it was refined."""
+    row: dict[str, Any] = {}
+    one = maps.get("refined_wt_nmc_s")
+    if one is not None and sample.density_of("nmc_s").any():
+        amount = average_over(sample, sample.density_of("nmc_s"), like=one)
+        total = np.sum([average_over(sample, sample.density_of(name), like=one) for name in CRYSTALLINE], axis=0)
+        true = np.divide(amount, total, out=np.zeros_like(amount), where=total > 0.2)
+        level = 0.5 * float(np.percentile(true[true > 0.02], 99)) if (true > 0.02).any() else 1.0
+        has, shows = true >= level, np.nan_to_num(one.value) >= level
+        both = int((has & shows).sum())
+        row |= {
+            "recall": both / max(int(has.sum()), 1),
+            "precision": both / max(int(shows.sum()), 1),
+            "spots": int(label(has)[1]),
+        }
+    for axis in ("a", "c"):
+        if f"{axis}_nmc_s" in maps:
+            row[axis] = lattice_row(maps[f"{axis}_nmc_s"], lattices, sample, f"{axis}_nmc_s")
+    return row
+
+
+CRYSTALLINE = ("fe", "cu", "al", "nmc", "nmc_s", "graphite", "lic30", "lic12", "lic6")
+
+
+def pair_figures(one: dict[str, AnalysedMap], other: dict[str, AnalysedMap], truths: tuple[Path, Path]) -> dict[str, float]:
+    """Compare c of two cells of the same roll: separation in single voxels, and the sign in regions of ten."""
+    slices = [read_slice(path) for path in truths]
+    trues = [
+        true_mean(maps["c_nmc"], read_lattices(path)["c/nmc"], sample, "nmc")
+        for maps, path, sample in zip((one, other), truths, slices, strict=True)
+    ]
+    c, d = one["c_nmc"], other["c_nmc"]
+    n = min(c.value.shape[0], d.value.shape[0])
+    used = trues[0][1][:n, :n] & trues[1][1][:n, :n] & np.isfinite(c.value[:n, :n]) & np.isfinite(d.value[:n, :n])
+    difference = (d.value[:n, :n] - c.value[:n, :n])[used]
+    wanted = (trues[1][0][:n, :n] - trues[0][0][:n, :n])[used]
+    row = {"difference_ma": 1e3 * float(difference.mean()), "true_ma": 1e3 * float(wanted.mean()), "voxels": int(used.sum())}
+    if c.sigma is not None and d.sigma is not None:
+        sigma = np.sqrt(c.sigma[:n, :n][used] ** 2 + d.sigma[:n, :n][used] ** 2)
+        row["sigmas"] = float(np.median(np.abs(difference) / sigma))
+        row["scatter_sigmas"] = float(abs(difference.mean()) / np.std(difference - wanted))
+    regions = difference[: difference.size // 10 * 10].reshape(-1, 10).mean(axis=1)
+    true_sign = np.sign(wanted[: difference.size // 10 * 10].reshape(-1, 10).mean(axis=1))
+    row["sign_right"] = float(np.mean(np.sign(regions) == true_sign))
+    return row
+
+
+def study(cell: str, *, sector: str, every: int = 1, settings: Sequence[str] = ()) -> tuple[Analysed, Path]:
+    """Analyse one cell."""
+    profile, folder = conditions(cell), kept_folder() / cell
+    path = make_patterns(profile, folder)
+    chosen = analysis_profile(profile, folder, settings=[*settings_of(sector), *settings])
+    return analyse(chosen, read_recording(path, sector=sector, every=every)), folder
+
+
+def _commit() -> str:
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Analyse cells, print their figures, and keep them for the document if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("cell", nargs="+", choices=CELLS)
+    parser.add_argument("--sector", choices=list(SECTORS), default="ring")
+    parser.add_argument("--every", type=int, default=1, help="one angle in so many")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--write", action="store_true", help="keep the figures in docs/validation-twin.json")
+    asked = parser.parse_args(arguments)
+    known = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
+    done = {}
+    for cell in asked.cell:
+        analysed, folder = study(cell, sector=asked.sector, every=asked.every, settings=asked.set)
+        figures = figures_of(analysed, folder)
+        print(json.dumps({cell: figures}, indent=1, default=float), flush=True)
+        known[f"{cell}/{asked.sector}"] = {"commit": _commit(), "set": asked.set, "every": asked.every, **figures}
+        done[cell] = (analysed.maps(), folder / "patterns-truth.h5")
+    if len(done) == 2:
+        (one, first), (other, second) = done.values()
+        pair = pair_figures(one, other, (first, second))
+        print(json.dumps(pair, indent=1))
+        known[f"{'/'.join(done)}/{asked.sector}"] = {"commit": _commit(), **pair}
+    if asked.write:
+        write_json(FIGURES, known)
+
+
+if __name__ == "__main__":
+    main()
