@@ -4,6 +4,8 @@ RUN := $(VENV)/bin/python -m
 # A machine without a screen draws the window on a virtual one and leaves a picture of it.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
 OUT ?= runs/demo
+# Compiled modules are kept, whatever the shell says: the tests start some hundred processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check unit bench pictures setup lock clean
 

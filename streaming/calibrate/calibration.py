@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyFAI.geometry import Geometry
 
 from operando.errors import CalibrationError
 from streaming.calibrate.energy import EnergyFit, fit_energy
@@ -79,8 +80,9 @@ def calibrate(
     is_good = is_measured & ~mask
     is_upright = refuse_flip_by_mask(is_measured, mask)
     spacings = spacings_of(calibrant)
-    geometry = start.__copy__()
-    geometry.wavelength = 1e-10 * HC_KEV_ANGSTROM / energy_kev if energy_kev else start.wavelength
+    wavelength_m = 1e-10 * HC_KEV_ANGSTROM / energy_kev if energy_kev else start.wavelength
+    # A bare geometry: an integrator throws its engines away, and the interpreter's garbage, whenever a parameter changes.
+    geometry = Geometry(*start.param, detector=start.detector, wavelength=wavelength_m)
     if is_automatic:
         geometry = find_start(image, is_good, geometry, _angles(spacings, geometry))
     found = _fit(image, is_good, geometry, spacings, calibrant=calibrant, limits=limits, refine_energy=refine_energy)

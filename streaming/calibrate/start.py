@@ -79,10 +79,10 @@ def find_centre(image: NDArray[Any], is_good: NDArray[np.bool_], *, near: tuple[
     near
         Row and column about which it is sought.
     """
-    sharp = _sharp(image, is_good)
+    sharp = _sharp(image, is_good).astype(np.float32)
     shape = [scipy.fft.next_fast_len(2 * n, real=True) for n in sharp.shape]
     spectrum = scipy.fft.rfft2(sharp, s=shape)
-    of_pixels = scipy.fft.rfft2((sharp != 0).astype(np.float64), s=shape)
+    of_pixels = scipy.fft.rfft2((sharp != 0).astype(np.float32), s=shape)
     overlap = scipy.fft.irfft2(of_pixels**2, s=shape)
     # The sum of n products of noise grows as the root of n: so divided, a peak stands as far above it wherever it lies.
     symmetry = scipy.fft.irfft2(spectrum**2, s=shape) / np.sqrt(np.maximum(overlap, 0.05 * overlap.max()))
