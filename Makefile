@@ -24,7 +24,7 @@ check: setup  ## style, types and layers
 	$(VENV)/bin/lint-imports
 
 unit: setup  ## the tests alone, one file at a time on each of two cores
-	$(RUN) pytest -n 2 --dist loadfile
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: setup  ## figures against named peers, into bench.json
 	$(VENV)/bin/operando bench --json bench.json

@@ -27,10 +27,13 @@ REAL_PROCESSES = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a test of real processes have a second try: on a busy machine it may lose a race that no user would.
+    """Begin with whole beamtimes, and let a test of real processes have a second try.
 
-    The closing line counts the second tries. One that comes often is a defect of the test or of the code.
+    The longest tests at the end would leave all workers but one without work. On a busy machine a test of real processes may
+    lose a race that no user would; the closing line counts the second tries. One that comes often is a defect of the test or
+    of the code.
     """
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/whole/"))
     for item in items:
         if item.nodeid.startswith(REAL_PROCESSES):
             item.add_marker(pytest.mark.flaky(reruns=1))
