@@ -50,8 +50,8 @@ def view(
     address
         Where results are served; nobody need be there yet. Either ``address`` or ``files`` are given.
     files
-        Archives, all on one slider; one alone is shown anew when it is replaced, and if it cannot be
-        read the window says why.
+        Archives, or folders of them, all on one slider; what is replaced or comes later is shown, too, and of what cannot
+        be read the window says why.
     beside
         Archives that stand beside those, or beside the feed, for a comparison.
     maps
@@ -79,13 +79,10 @@ def view(
         raise MissingInputError("give either the address of a running analysis or a scan.nxs, not both")
     if address is not None:
         check_address(address)
-    follower = ArchiveFollower(files[0]) if len(files) == 1 else None
-    if follower is None:
-        entries = entries_from_archives(files) if files else []
-    else:
-        entries = follower.poll() or []
-        if follower.complaint and snapshot is not None:
-            raise DataError(follower.complaint)
+    follower = ArchiveFollower(files) if files else None
+    news = follower.poll() if follower is not None else None
+    if follower is not None and follower.complaint and snapshot is not None:
+        raise DataError(follower.complaint)
     if beside:
         entries_from_archives(beside)  # What cannot be read is said before a window opens.
     check_screen()
@@ -94,7 +91,7 @@ def view(
         monitor = open_window(address, files=files, oracle_of=oracle_of)
         monitor.gallery.prefer(maps)
         monitor.mix.is_on = in_two_colours
-        monitor.feed(entries)
+        monitor.feed(news.entries if news is not None else [])
         monitor.follower = follower
         if beside:
             monitor.comparison.open(beside)

@@ -1,5 +1,6 @@
 """The other scan's maps on the canvas: each stands beside its twin, with the same colours, the same limits, the same camera."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,12 +55,17 @@ class BesideLayers:
 
     def sync(self, beside: Beside | None) -> None:
         """Bring the layers up to a comparison; None ends it."""
-        self._layers.compare(beside is not None)
+        if beside is None and not self._pairs:
+            self._layers.compare(False)
+            return
         names = self._layers.visible_names if beside is not None else []
-        with self._layers.moving():
+        wanted = {(name, is_difference) for name in names for is_difference in {False, self.has_difference}}
+        seen = {key for key, pair in self._pairs.items() if pair.image.visible}
+        with self._layers.moving(), nullcontext() if wanted == seen else self._layers.rearranging():
+            self._layers.compare(beside is not None)
             self._forget_removed()
-            for (name, is_difference), pair in self._pairs.items():
-                pair.show(is_visible=name in names and (self.has_difference or not is_difference))
+            for key, pair in self._pairs.items():
+                pair.show(is_visible=key in wanted)
             for name in names:
                 if beside is not None:
                     self._show(name, beside)
@@ -136,8 +142,9 @@ class BesideLayers:
             present = [layer for layer in (pair.image, pair.marks) if layer in self._viewer.layers]
             if len(present) < 2 or self._twins[key] not in self._viewer.layers:
                 del self._pairs[key]
-                for layer in present:
-                    self._viewer.layers.remove(layer)
+                with self._layers.rearranging():
+                    for layer in present:
+                        self._viewer.layers.remove(layer)
 
 
 def difference(here: Shown[MapPublished], there: Shown[MapPublished]) -> NDArray[np.float32] | None:

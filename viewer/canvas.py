@@ -1,5 +1,8 @@
 """The canvas under the maps: white, y upwards, a grid of cells with words and bars in a size that suits their number."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +47,37 @@ def lay_out_canvas(viewer: "ViewerModel") -> None:
     scale_bar.visible, scale_bar.gridded, scale_bar.position = True, True, "bottom_right"
     scale_bar.box, text.box, text.box_color = False, True, WORDS_BOX
     text.visible, text.gridded, text.position, text.color = True, True, "bottom_left", FAINT_INK
+
+
+@contextmanager
+def laid_out_once(viewer: "ViewerModel") -> Iterator[None]:
+    """Add, hide and show layers, and let napari lay out its grid once, at the end; not to be nested.
+
+    Otherwise it goes through all layers for each of them with each of them: a second for forty.
+    """
+    grid = viewer.canvas.grid
+    is_gridded = grid.enabled
+    with _no_garbage_collected(), viewer.layers.batched_update():
+        # In the middle of a batch napari 0.9.2 has fewer words than cells, and looks for words by the number of their cell
+        # (IndexError in _get_ordered_visible_canvas_overlays): without a grid there is one cell.
+        grid.enabled = False
+        try:
+            yield
+        finally:
+            grid.enabled = is_gridded
+
+
+@contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """Let a full collection find nothing to look through: napari 0.9.2 asks for one, 0.4 s, at the end of every batch."""
+    if gc.get_freeze_count():
+        yield  # Somebody else has put objects out of sight: they are to stay there.
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def fit(viewer: "ViewerModel") -> None:

@@ -46,7 +46,7 @@ def checked_map(message: MapPublished, arrays: Arrays) -> Shown[MapPublished]:
     """
     value = _array(message, arrays, "value", n_dim=2)
     for name in ("sigma", "reason"):
-        if name in arrays and arrays[name].shape != value.shape:
+        if name in arrays and _array(message, arrays, name, n_dim=2).shape != value.shape:
             raise DataError(f"map {message.name!r} has shape {value.shape}, its {name} {arrays[name].shape}: they must agree")
     if message.low >= message.high:
         raise DataError(f"map {message.name!r} declares the range {message.low} to {message.high}: it must be ascending")
@@ -127,4 +127,6 @@ def _array(message: Message, arrays: Arrays, name: str, *, n_dim: int) -> NDArra
         raise DataError(f"a {type(message).__name__} came without its array {name!r}: the sender is at fault")
     if found.ndim != n_dim or found.size == 0:
         raise DataError(f"array {name!r} of a {type(message).__name__} has shape {found.shape}, expected {n_dim} axes")
+    if found.dtype.kind not in "fiub":
+        raise DataError(f"array {name!r} of a {type(message).__name__} has the type {found.dtype}, expected real numbers")
     return found

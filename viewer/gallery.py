@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QLabel, QListView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
@@ -68,8 +68,7 @@ class Gallery(QWidget):
             item.setHidden(name not in session.stacks)
         if self._items and not self._list.selectedItems():
             wanted = [item for name, item in self._items.items() if name in self._preferred]
-            for item in wanted or [next(iter(self._items.values()))]:
-                item.setSelected(True)
+            self._select(wanted or [next(iter(self._items.values()))])
 
     def prefer(self, names: Sequence[str]) -> None:
         """Begin with these maps, if they come, instead of the first."""
@@ -77,8 +76,7 @@ class Gallery(QWidget):
 
     def choose(self, names: list[str]) -> None:
         """Choose maps as if the user had clicked on them."""
-        for name, item in self._items.items():
-            item.setSelected(name in names)
+        self._select([item for name, item in self._items.items() if name in names])
 
     def put_above(self, widget: QWidget) -> None:
         """Put something over the tiles."""
@@ -109,6 +107,15 @@ class Gallery(QWidget):
         message = shown.message
         self._items[name].setToolTip(f"{message.label}: {message.low:g} to {message.high:g} {message.unit}".rstrip())
         self._drawn[name] = shown
+
+    def _select(self, items: Sequence[QListWidgetItem]) -> None:
+        """Select some tiles, and tell it once."""
+        before = self._list.selectedItems()
+        with QSignalBlocker(self._list):
+            for item in self._items.values():
+                item.setSelected(item in items)
+        if self._list.selectedItems() != before:
+            self._tell()
 
     def _tell(self) -> None:
         names = [name for name, item in self._items.items() if item.isSelected()]

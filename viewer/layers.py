@@ -6,13 +6,13 @@ visibility belong to the user. This module needs napari's model only, no window.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from operando.messages import MapPublished
-from viewer.canvas import fit, lay_out_canvas
+from viewer.canvas import fit, laid_out_once, lay_out_canvas
 from viewer.checks import Shown
 from viewer.map_pair import MapPair, make_pair
 from viewer.marks import Mark
@@ -46,6 +46,7 @@ class MapLayers:
         self._marks: tuple[Mark, ...] = ()
         self._has_sigma_beside = True
         self._is_compared = False
+        self._is_rearranging = False
         self.is_moving = False
         """Whether this object is changing layers or the slider now; events meanwhile are not the user's."""
         self.is_stale = False
@@ -79,10 +80,11 @@ class MapLayers:
         """Bring layers and slider up to a session; true if there was no map before, so that the view must be fitted."""
         is_first = not self._pairs
         self.is_stale = False
-        with self.moving():
-            for name, stack in session.stacks.items():
-                if name not in self._unwanted:
-                    self._show(name, stack, session)
+        wanted = {name: stack for name, stack in session.stacks.items() if name not in self._unwanted}
+        is_lacking = any(name in scan.maps for name in wanted.keys() - self._pairs.keys() for scan in session.scans)
+        with self.moving(), self.rearranging() if is_lacking else nullcontext():
+            for name, stack in wanted.items():
+                self._show(name, stack, session)
             for name in set(self.names) - set(session.stacks):
                 self._blank(name)
             self._step_to(session.timeline.index)
@@ -98,12 +100,11 @@ class MapLayers:
         self.sync(session)
         if names == self.visible_names:
             return
-        for name in self.names:
-            self._pairs[name].image.visible = name in names
-        for name in [name for name in self._pairs if name not in self.names]:
-            self._pairs[name].image.visible = False
-        self.sync(session)
-        self._put_sigma_beside()
+        with self.rearranging():
+            for name, pair in self._pairs.items():
+                pair.show(is_visible=name in names)
+            self.sync(session)
+            self._put_sigma_beside()
         if names and names[0] in self._pairs:
             self._viewer.layers.selection.active = self._pairs[names[0]].image
 
@@ -127,10 +128,12 @@ class MapLayers:
 
     def _put_sigma_beside(self) -> None:
         """Show the uncertainty of the one map that is on the screen, if it is wanted and known."""
-        names = self.visible_names
-        for name in self.names:
-            if _SIGMA + name in self._pairs:
-                self._pairs[_SIGMA + name].image.visible = self._has_sigma_beside and not self._is_compared and names == [name]
+        names, is_wanted = self.visible_names, self._has_sigma_beside and not self._is_compared
+        sigmas = {name: self._pairs[_SIGMA + name] for name in self.names if _SIGMA + name in self._pairs}
+        changing = [name for name, pair in sigmas.items() if pair.image.visible != (is_wanted and names == [name])]
+        with self.rearranging() if changing else nullcontext():
+            for name in changing:
+                sigmas[name].show(is_visible=not sigmas[name].image.visible)
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Outline voxels in every map."""
@@ -151,6 +154,19 @@ class MapLayers:
             yield
         finally:
             self.is_moving = before
+
+    @contextmanager
+    def rearranging(self) -> Iterator[None]:
+        """Add, remove, hide and show layers, and let napari lay out its grid once, at the end; may be nested."""
+        if self._is_rearranging:
+            yield
+            return
+        self._is_rearranging = True
+        try:
+            with laid_out_once(self._viewer):
+                yield
+        finally:
+            self._is_rearranging = False
 
     def _show(self, name: str, stack: Stack, session: Session) -> None:
         shown = session.shown.maps.get(name)
@@ -194,7 +210,9 @@ class MapLayers:
 
     def _follow_eye(self, pair: MapPair) -> None:
         """Hide and show the marks with their map."""
-        pair.marks.visible = pair.image.visible
+        if pair.marks.visible != pair.image.visible:
+            with self.rearranging():
+                pair.marks.visible = pair.image.visible
         self.is_stale = True
 
     def _blank(self, name: str) -> None:

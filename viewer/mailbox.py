@@ -18,6 +18,11 @@ logger = structlog.get_logger(__name__)
 
 POLL_S = 0.1
 """How long the thread waits for an answer before it looks whether to end: bounds the time that closing takes."""
+TAKE_S = 0.25
+"""How long the thread waits for the window to take what has come, before it asks for more: what a slow window would never
+show is replaced at the source then, and costs nobody anything. Longer, and a slow window would look like a silent server."""
+FEW = 200
+"""More entries at once are a history being caught up with: it goes on without waiting."""
 CAPACITY = 300_000
 """Entries without a key that may wait; more than a server keeps, so that a snapshot always fits."""
 
@@ -56,6 +61,7 @@ class Mailbox:
         self._keyed: dict[str, Entry] = {}
         self._unkeyed: deque[Entry] = deque(maxlen=CAPACITY)
         self._is_void = False
+        self._taken = threading.Event()
 
     def put(self, entries: list[Entry]) -> None:
         """Add entries; a keyed one replaces the one of the same key that still waits."""
@@ -65,6 +71,12 @@ class Mailbox:
                     self._unkeyed.append(entry)
                 else:
                     self._keyed[entry.key] = entry
+            if entries:
+                self._taken.clear()
+
+    def wait_until_taken(self, timeout_s: float) -> bool:
+        """Wait until nothing waits any more; false if that took too long."""
+        return self._taken.wait(timeout_s)
 
     def void(self) -> None:
         """Forget what waits and remember that everything before is void."""
@@ -81,6 +93,7 @@ class Mailbox:
             self._keyed.clear()
             self._unkeyed.clear()
             self._is_void = False
+            self._taken.set()
         return post
 
 
@@ -128,6 +141,9 @@ class Receiver:
     def _follow(self) -> None:
         with FeedClient(self.address, on_new_epoch=self.mailbox.void, clock=self._clock) as client:
             while not self._stop.is_set():
-                self.mailbox.put(client.poll(POLL_S))
+                entries = client.poll(POLL_S)
+                self.mailbox.put(entries)
                 self._state, self._noted_s = client.state, self._clock()
+                if 0 < len(entries) < FEW:
+                    self.mailbox.wait_until_taken(TAKE_S)
         logger.info("receiver ended", address=self.address)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from operando.errors import OutputError
 from viewer.colormaps import coloured
 from viewer.marks import fineness, holes
 from viewer.marks import picture as hatched
 from viewer.scan_file import MapShown
 from viewer.stacks import grid_of
+from viewer.two_colours import two_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,9 +28,28 @@ BAR_SHARE = 0.3
 
 def draw_map(axes: "Axes", shown: MapShown, *, colormap: str, low: float, high: float) -> "AxesImage":
     """Draw a map into axes without ticks, and give its image."""
+    return _put(axes, map_picture(shown, colormap=colormap, low=low, high=high), shown)
+
+
+def draw_mix(axes: "Axes", first: MapShown, second: MapShown) -> "AxesImage":
+    """Draw two maps of a scan in two colours, each over its declared range; holes are those of the first.
+
+    Raises
+    ------
+    OutputError
+        If their voxels do not lie at the same places.
+    """
+    value, other = first.arrays["value"], second.arrays["value"]
+    if grid_of(first.message, value) != grid_of(second.message, other):
+        names = f"{first.message.name} and {second.message.name}"
+        raise OutputError(f"{names} have voxels at other places: only maps of one grid can share a picture")
+    limits = tuple((one.message.low, one.message.high) for one in (first, second))
+    return _put(axes, _hatched(two_colours(value, other, limits=(limits[0], limits[1])), first), first)
+
+
+def _put(axes: "Axes", picture: NDArray[np.uint8], shown: MapShown) -> "AxesImage":
     left, right, bottom, top = map_box(shown)
     axes.set_axis_off()
-    picture = map_picture(shown, colormap=colormap, low=low, high=high)
     return axes.imshow(picture, extent=(left, right, bottom, top), origin="lower", interpolation="none")
 
 
@@ -37,10 +58,14 @@ def map_picture(shown: MapShown, *, colormap: str, low: float, high: float) -> N
 
     Every voxel is enlarged as in the window: programs that smooth pictures then blur no voxel.
     """
-    value = shown.arrays["value"]
-    grid = grid_of(shown.message, value)
+    return _hatched(coloured(shown.arrays["value"], low=low, high=high, colormap=colormap), shown)
+
+
+def _hatched(coarse: NDArray[np.uint8], shown: MapShown) -> NDArray[np.uint8]:
+    """Enlarge a picture of a map, shape (y, x, 4), and hatch the map's holes in it."""
+    grid = grid_of(shown.message, shown.arrays["value"])
     times = fineness(grid)
-    picture = coloured(value, low=low, high=high, colormap=colormap).repeat(times, axis=0).repeat(times, axis=1)
+    picture = coarse.repeat(times, axis=0).repeat(times, axis=1)
     hatching = hatched(grid, holes(shown, grid.shape))
     is_hatched = hatching[..., 3] > 0
     picture[is_hatched] = hatching[is_hatched]

@@ -1,5 +1,6 @@
 """The two maps that are chosen in one picture of two colours, in a cell beside them, and its legend among the tiles."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,9 +91,10 @@ class Mix:
         is_seen = len(names) == 2 and grids[0] is not None and grids[0] == grids[1]
         if self.legend.isHidden() == is_seen:
             self.legend.setVisible(is_seen)
-        with self._layers.moving():
-            if self._pair is not None and self._pair.image not in self._viewer.layers:
-                self._pair = None
+        if self._pair is not None and self._pair.image not in self._viewer.layers:
+            self._pair = None
+        was_seen = self._pair is not None and self._pair.image.visible
+        with self._layers.moving(), nullcontext() if was_seen == is_seen else self._layers.rearranging():
             if self._pair is not None:
                 self._pair.show(is_visible=is_seen)
             if is_seen:

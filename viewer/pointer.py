@@ -3,13 +3,15 @@
 A plain drag stays napari's: it moves the map.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from viewer.beside import beside_text
 from viewer.pins import Place, voxels_inside
 from viewer.session import Session
+from viewer.words import voxel_text
 
 if TYPE_CHECKING:
     import napari
@@ -80,6 +82,15 @@ class Pointer:
             self._session.draw_line(path[0], path[-1])
         elif "Shift" in modifiers:
             self.pick_region(path, keep=True)
+
+
+def under_the_mouse(session: Session, names: Sequence[str], event: Any) -> str:
+    """Write what some maps say where the mouse is, and those of the scan beside."""
+    x_mm, y_mm = _place(event)
+    texts = [voxel_text(session.shown, name, x_mm=x_mm, y_mm=y_mm) for name in names]
+    if session.beside is not None:
+        texts += [beside_text(session.beside, name, x_mm=x_mm, y_mm=y_mm) for name in names]
+    return "\n".join(text for text in texts if text)
 
 
 def _place(event: Any) -> Place:

@@ -22,6 +22,9 @@ from operando.messages import CellReading, MapPublished, Message, PatternPublish
 
 Arrays = dict[str, NDArray[Any]]
 
+ARCHIVES = "scan*.nxs"
+"""How the archives of a beamtime's folder are called."""
+
 
 def entries_from_archive(path: Path) -> list[Entry]:
     """Give everything that a viewer can show of an archive, as entries in the order of a live feed.
@@ -53,7 +56,7 @@ def entries_from_archives(paths: Sequence[Path]) -> list[Entry]:
     """Give the entries of some archives as one feed, the earliest scan first; errors as above."""
     if not paths:
         raise MissingInputError("no file: give the scan.nxs of a run")
-    archives = sorted((entries_from_archive(path) for path in paths), key=_begin_s)
+    archives = sorted((entries_from_archive(path) for path in paths), key=begin_s)
     messages = [entry for entries in archives for entry in entries]
     return [Entry(number=k + 1, message=entry.message, arrays=entry.arrays) for k, entry in enumerate(messages)]
 
@@ -66,7 +69,7 @@ def archives_in(folder: Path) -> list[Path]:
     MissingInputError
         If it holds none.
     """
-    found = sorted(folder.glob("scan*.nxs"))
+    found = sorted(folder.glob(ARCHIVES))
     if not found:
         raise MissingInputError(f"no scan.nxs in {folder}: give the folder of a run, or a file")
     return found
@@ -90,14 +93,23 @@ def _name_parts(paths: Sequence[Path]) -> list[str]:
     if not paths:
         return []
     path = paths[0].resolve()
-    named = path.parent if len(paths) > 1 or path.stem == "scan" else path.with_suffix("")
+    if path.is_dir():
+        named = path
+    else:
+        named = path.parent if len(paths) > 1 or path.stem == "scan" else path.with_suffix("")
     return [part for part in named.parts if part != "/"]
 
 
-def _begin_s(entries: list[Entry]) -> float:
+def begin_s(entries: list[Entry]) -> float:
+    """Give when an archive's run began, or what is known first of it, seconds since the epoch."""
     starts = [entry.message.time_s for entry in entries if isinstance(entry.message, RunStarted)]
     ends = [entry.message.time_s for entry in entries if isinstance(entry.message, ScanProgress)]
     return min([*starts, *ends], default=0.0)
+
+
+def runs_of(entries: list[Entry]) -> set[str]:
+    """Give the names of an archive's runs."""
+    return {entry.message.run for entry in entries if isinstance(entry.message, ScanProgress)}
 
 
 def _contents(entry: Any) -> Iterator[tuple[Message, Arrays]]:

@@ -9,13 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from qtpy.QtCore import QEvent, QObject, QTimer
 
 from operando.bus import Entry
 from viewer.across import AcrossPanel
 from viewer.archive_follower import ArchiveFollower
-from viewer.beside import beside_text
 from viewer.canvas import fit
 from viewer.charts import HistoryPanel, StagesPanel
 from viewer.comparison import Comparison, OracleOf
@@ -31,21 +29,19 @@ from viewer.layout import hide_stale_tabs, lay_out
 from viewer.mailbox import Receiver
 from viewer.mix import Mix
 from viewer.oracle import Oracle
-from viewer.pace import Pace
+from viewer.painter import Painter
 from viewer.panels import Panel, PatternPanel, SinogramPanel
 from viewer.pins import Pin
-from viewer.pointer import Pointer
+from viewer.pointer import Pointer, under_the_mouse
 from viewer.region_panel import RegionPanel
-from viewer.session import Session, Topic
+from viewer.session import Session
 from viewer.shortcuts import Shortcut, Shortcuts, looks
 from viewer.strip import StripChart
-from viewer.words import scan_words, voxel_text
+from viewer.words import scan_words
 
 if TYPE_CHECKING:
     import napari
     from qtpy.QtWidgets import QDockWidget
-
-logger = structlog.get_logger(__name__)
 
 TICK_MS = 50
 SETTLE_S = 1.0
@@ -88,12 +84,8 @@ class Monitor(QObject):
         self.on_tick: Callable[[], None] = lambda: None
         self.is_closed = False
         self.follower: ArchiveFollower | None = None
-        """Looks after the file that is shown; None where none is, or where it is shown once and for all."""
-        self.n_faults = 0
-        """How often something could not be drawn."""
+        """Looks after the files that are shown; None where none are, or where they are shown once and for all."""
         self._clock = clock
-        self._seen: dict[str, dict[Topic, int]] = {}
-        self._pace = Pace(clock)
         self._fit_at_s: float | None = None
         self._pinned: list[Pin] = []
         self.changed_s = clock()
@@ -108,13 +100,8 @@ class Monitor(QObject):
             *(self.header, self.gallery, self.strip, self.sinogram, self.frame, self.cake, self.pattern),
             *(self.region, self.history, self.across, self.stages, self.commands),
         ]
-        self.comparison = Comparison(
-            viewer,
-            self.session,
-            self.layers,
-            files=files,
-            oracle_of=oracle_of,
-        )
+        self._painter = Painter(self.session, self.header, self.panels, clock)
+        self.comparison = Comparison(viewer, self.session, self.layers, files=files, oracle_of=oracle_of)
         self.mix = Mix(viewer, self.session, self.layers)
         self.gallery.put_above(self.comparison.bar)
         self.gallery.put_above(self.mix.legend)
@@ -148,14 +135,17 @@ class Monitor(QObject):
         """Bring the window up to date: called by the timer."""
         if self.is_closed:
             return
-        self._contained("window", self._update)
+        self._painter.contained("window", self._update)
         self.on_tick()
+
+    @property
+    def n_faults(self) -> int:
+        """How often something could not be drawn."""
+        return self._painter.n_faults
 
     def forget_drawn(self) -> None:
         """Let the next tick draw every panel anew, whether it has changed or not."""
-        self._pace.hurry()
-        for panel in self.panels:
-            self._seen.pop(panel.name, None)
+        self._painter.forget_drawn()
 
     @property
     def is_settled(self) -> bool:
@@ -213,21 +203,20 @@ class Monitor(QObject):
             if post.is_void:
                 self.session.void()
             self.feed(post.entries)
-        self._contained("file", self._follow_file)
-        self._contained("voxel", self._ask)
-        self._contained("comparison", self.comparison.tick)
-        self._contained("control", self.control.tick)
-        if self._has_changed("marks", ("pins", "focus", "maps")):
+        contained, has_changed = self._painter.contained, self._painter.has_changed
+        contained("file", self._follow_file)
+        contained("voxel", self._ask)
+        contained("comparison", self.comparison.tick)
+        contained("control", self.control.tick)
+        if has_changed("marks", ("pins", "focus", "maps")):
             stack = self.session.stacks.get(self._focus() or "")
             self.layers.mark([] if stack is None else self.session.pins.marks(stack.grid))
-        if self._has_changed("map", ("maps", "sinogram", "pattern", "scan")) or self.layers.is_stale:
-            self._contained("map", self._sync_maps)
+        if has_changed("map", ("maps", "sinogram", "pattern", "scan")) or self.layers.is_stale:
+            contained("map", self._sync_maps)
         self._fit_if_due()
-        if self._pace.is_due():
+        if self._painter.draw_panels():
             hide_stale_tabs(self._window)
-            for panel in self.panels:
-                self._draw_if_changed(panel)
-            self._contained("mix", self.mix.sync)
+            contained("mix", self.mix.sync)
         link = self.receiver.link if self.receiver is not None else None
         self.header.show_freshness(freshness(self.session, link))
         self.header.show_notices(self.session, link)
@@ -250,28 +239,6 @@ class Monitor(QObject):
             self._fit_at_s = None
             fit(self.viewer)
 
-    def _draw_if_changed(self, panel: Panel) -> None:
-        # What is behind a tab is drawn when it comes to the front.
-        if not panel.visibleRegion().isEmpty() and self._has_changed(panel.name, panel.topics):
-            self._contained(panel.name, lambda: panel.show_session(self.session))
-
-    def _has_changed(self, name: str, topics: tuple[Topic, ...]) -> bool:
-        counts = {topic: self.session.changes[topic] for topic in topics}
-        if self._seen.get(name) == counts:
-            return False
-        self._seen[name] = counts
-        return True
-
-    def _contained(self, name: str, draw: Callable[[], None]) -> None:
-        try:
-            draw()
-        except Exception as fault:  # The one place where a fault of drawing is held: the other panels go on.
-            logger.exception("panel cannot draw", panel=name)
-            self.n_faults += 1
-            self.header.note_fault(name, f"{type(fault).__name__}: {fault}")
-        else:
-            self.header.note_fault(name, None)
-
     def _keys(self) -> list[Shortcut]:
         def step(n: int) -> Callable[[], None]:
             return lambda: self.session.show(self.session.timeline.index + n)
@@ -289,13 +256,14 @@ class Monitor(QObject):
         ]
 
     def _follow_file(self) -> None:
-        """Show a file anew that has been replaced; what cannot be read leaves on the screen what was there."""
+        """Show what files have been replaced or have come; what cannot be read leaves on the screen what was there."""
         if self.follower is None:
             return
-        entries = self.follower.poll()
-        if entries is not None:
-            self.session.void()
-            self.feed(entries)
+        news = self.follower.poll()
+        if news is not None:
+            if news.is_all:
+                self.session.void()
+            self.feed(news.entries)
         self.header.note_file(self.follower.complaint)
 
     def _choose(self, names: list[str]) -> None:
@@ -333,9 +301,4 @@ class Monitor(QObject):
             self.session.show(index)
 
     def _on_mouse(self, viewer: "napari.Viewer", event: Any) -> None:
-        scan = self.session.shown
-        x_mm, y_mm = float(event.position[-1]), float(event.position[-2])
-        texts = [voxel_text(scan, name, x_mm=x_mm, y_mm=y_mm) for name in self.layers.visible_names]
-        if self.session.beside is not None:
-            texts += [beside_text(self.session.beside, name, x_mm=x_mm, y_mm=y_mm) for name in self.layers.visible_names]
-        self.gallery.read_out("\n".join(text for text in texts if text))
+        self.gallery.read_out(under_the_mouse(self.session, self.layers.visible_names, event))

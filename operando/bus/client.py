@@ -142,7 +142,8 @@ class FeedClient:
     def _accept(self, frames: list[bytes]) -> list[Entry]:
         header = header_from_frame(frames[0], limit_bytes=MAX_HEADER_BYTES)
         if "error" in header or header.get("protocol") != PROTOCOL:
-            raise WireError(str(header.get("error", f"the server speaks protocol {header.get('protocol')!r}"))[:500])
+            other = f"the server speaks protocol {header.get('protocol')!r}, this client {PROTOCOL}: update one of them"
+            raise WireError(str(header.get("error", other))[:500])
         if header.get("tag") != self._tag:
             return []
         epoch, last = header.get("epoch"), header.get("last")

@@ -17,7 +17,7 @@ class ArchiveAnswers:
     Parameters
     ----------
     archives
-        Each with ``profile.toml`` and ``lines/`` beside it; where they are not, the answer says so.
+        Each with ``profile.toml`` and ``lines/`` beside it, or a folder of such; where they are not, the answer says so.
     """
 
     def __init__(self, archives: Sequence[Path]) -> None:
@@ -40,10 +40,13 @@ class ArchiveAnswers:
 
     def _archive_of(self, run: str) -> Path:
         from streaming.archive import run_of_archive
+        from viewer.replay import archives_in
 
-        for archive in self._archives:
-            if run_of_archive(archive) == run:
-                return archive
+        # A folder is looked through anew: what came after the window was opened answers, too.
+        for source in self._archives:
+            for archive in archives_in(source) if source.is_dir() else [source]:
+                if run_of_archive(archive) == run:
+                    return archive
         raise DataError(f"no file that is open here is of run {run}: open its scan.nxs")
 
 

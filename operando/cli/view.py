@@ -49,7 +49,7 @@ def view(
     configure_logging()
     source = source or Addresses().results
     is_address = source.startswith("tcp://")
-    files = [] if is_address else _archives(source)
+    files = [] if is_address else _sources(source)
     others = [] if beside is None else _archives(str(beside))
 
     if headless and snapshot is None and movie is None:
@@ -57,7 +57,7 @@ def view(
     if movie is not None:
         if is_address:
             raise MissingInputError("a film is made of a file: give the scan.nxs of a run")
-        _film(files[-1], movie)
+        _film(_archives(source)[-1], movie)
         if snapshot is None:
             return
 
@@ -94,6 +94,12 @@ def _archives(source: str) -> list[Path]:
     if not path.is_file():
         raise MissingInputError(f"no file {source}: give a scan.nxs, or an address such as {Addresses().results}")
     return [path]
+
+
+def _sources(source: str) -> list[Path]:
+    """Give what the window looks after: a folder with several archives as a whole, since more may come."""
+    archives = _archives(source)
+    return [Path(source)] if Path(source).is_dir() else archives
 
 
 def _film(file: Path, movie: Path) -> None:

@@ -12,10 +12,12 @@ from operando.messages import CellReading
 from viewer.cell_state import CellState, cell_in_the_middle
 from viewer.checks import Shown
 from viewer.colormaps import EVEN, PRINT, PUBLISHED, colour_table, lightness
-from viewer.figure import Layout, Panel, capacity_words, draw_figure, letter, voltage_words, write_figure
+from viewer.figure import Panel, capacity_words, draw_figure, letter, voltage_words, write_figure
 from viewer.map_axes import filled_box, map_picture, round_length
 from viewer.sample import PIXEL_MM, lithium, write_sample
 from viewer.scan_file import ScanFile, read_scan
+from viewer.sheet import Layout
+from viewer.two_colours import two_colours
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,48 @@ def test_all_panels_show_the_same_square_of_the_sample(scans):
     assert len(limits) == 1
     left, right, bottom, top = filled_box([panel.shown for panel in panels(scans)])
     assert right - left == pytest.approx(top - bottom)
+
+
+def words_of(figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_two_series_stand_in_rows_of_their_own_on_one_scale_and_single_scans_beside_each_other(scans):
+    def series(name: str, some: list[ScanFile]) -> list[Panel]:
+        return [Panel(shown=scan.maps_named("x_lithium")[0], cell=scan.cell, series=name) for scan in some]
+
+    figure = draw_figure([*series("pristine", scans), *series("aged", scans[:2])], Layout())
+    maps = [axes for axes in figure.axes if not axes.get_ylabel()]
+    lefts, tops = ([round(getattr(axes.get_position(), side), 6) for axes in maps] for side in ("x0", "y1"))
+    assert lefts[:2] == lefts[3:]
+    assert len({*tops[:3]}) == len({*tops[3:]}) == 1
+    assert tops[0] > tops[3]
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["x in LixC6"], "one bar for both"
+    assert [word for word in words_of(figure) if word in ("pristine", "aged")] == ["pristine", "aged"]
+
+    figure = draw_figure([*series("pristine", scans[:1]), *series("aged", scans[1:2])], Layout())
+    first, second = (axes.get_position() for axes in figure.axes[:2])
+    assert first.y0 == pytest.approx(second.y0)
+    assert first.x1 < second.x0
+    assert {"pristine", "aged"} < set(words_of(figure))
+
+
+def test_two_maps_share_a_panel_in_two_colours_with_a_square_of_all_mixtures(scans):
+    first, second = (scans[1].maps_named(name)[0] for name in ("wt_lic6", "wt_lic12"))
+    figure = draw_figure([Panel(shown=first, second=second, cell=scans[1].cell)], Layout())
+    panel, square = figure.axes
+    picture = np.asarray(panel.images[0].get_array())
+    times = len(picture) // len(first.arrays["value"])
+    wanted = two_colours(first.arrays["value"], second.arrays["value"], limits=((0, 100), (0, 100)))
+    np.testing.assert_array_equal(picture[::times, ::times], wanted)
+    assert square.get_xlabel() == "LiC6 (wt%)\norange"
+    assert square.get_ylabel() == "LiC12 (wt%), blue"
+    for axes in figure.axes:
+        box = axes.get_position()
+        assert 0 <= box.x0 < box.x1 <= 1
+    moved = Shown(message=second.message.model_copy(update={"x_first_mm": 7.0}), arrays=second.arrays)
+    with pytest.raises(OutputError, match="only maps of one grid can share a picture"):
+        draw_figure([Panel(shown=first, second=moved, cell=scans[1].cell)], Layout())
 
 
 def test_a_voltage_that_moved_is_given_with_its_range():
