@@ -187,7 +187,8 @@ def _draw_bar(figure: "Figure", sheet: Sheet, place: Rectangle, panel: Panel, sc
         extent = (message.low, message.high, other.low, other.high)
         axes.imshow(legend(), extent=extent, origin="lower", aspect="auto", interpolation="none")
         axes.set_xlabel(f"{_title(panel.shown)}\n{COLOUR_WORDS[0]}", fontsize=points, color=INK)
-        label = f"{_title(panel.second)}, {COLOUR_WORDS[1]}"
+        axes.set_title(f"{_title(panel.second)}\n{COLOUR_WORDS[1]}", fontsize=points, color=INK)
+        label = ""
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.tick_params(labelsize=points, width=0.5, length=2, color=INK, labelcolor=INK)

@@ -150,10 +150,10 @@ class Header(QFrame):
         lines = [_line(RED, f"the {name} panel cannot draw: {fault}") for name, fault in self._faults.items()]
         if self._file_complaint:
             lines.append(_line(RED, self._file_complaint))
-        n_malformed = link.n_malformed if link else 0
-        if n_malformed + session.n_refused:
-            complaint = session.complaint or (link.complaint if link else "")
-            lines.append(_line(RED, f"{n_malformed + session.n_refused} messages refused, last: {complaint}"))
+        if link is not None and link.n_malformed:
+            lines.append(_line(RED, f"{link.n_malformed} answers not understood, last: {link.complaint}"))
+        if session.n_refused:
+            lines.append(_line(RED, f"{session.n_refused} messages refused, last: {session.complaint}"))
         lines += [_line(NOTICE_COLOUR[notice.level], notice_words(notice)) for notice in reversed(session.notices)]
         text = "<br>".join(lines[:N_NOTICES])
         if text != self._notices.text():

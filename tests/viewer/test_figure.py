@@ -139,7 +139,7 @@ def test_two_maps_share_a_panel_in_two_colours_with_a_square_of_all_mixtures(sca
     wanted = two_colours(first.arrays["value"], second.arrays["value"], limits=((0, 100), (0, 100)))
     np.testing.assert_array_equal(picture[::times, ::times], wanted)
     assert square.get_xlabel() == "LiC6 (wt%)\norange"
-    assert square.get_ylabel() == "LiC12 (wt%), blue"
+    assert square.get_title() == "LiC12 (wt%)\nblue"
     for axes in figure.axes:
         box = axes.get_position()
         assert 0 <= box.x0 < box.x1 <= 1

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtGui import QImage
 
 from operando.bus import FeedServer
+from tests.viewer.conftest import Phantom
 from viewer.app import Director, open_window, view
 from viewer.freshness import Level
 from viewer.snapshot import picture_of
@@ -20,9 +21,17 @@ N = 61
 PIXEL_MM = 0.08
 
 
-@pytest.fixture
-def window(screen, qapp, phantom) -> Iterator[Monitor]:
-    monitor = open_window(phantom.address)
+@pytest.fixture(scope="module")
+def beamtime() -> Iterator[Phantom]:
+    """What the window of this module listens to: the tests are hours of one beamtime, in their order."""
+    published = Phantom()
+    yield published
+    published.close()
+
+
+@pytest.fixture(scope="module")
+def window(screen, qapp, beamtime) -> Iterator[Monitor]:
+    monitor = open_window(beamtime.address)
     yield monitor
     monitor.viewer.close()
 
@@ -46,9 +55,9 @@ def blocks() -> NDArray[np.float32]:
     return value
 
 
-def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing_is(window, phantom, qtbot):
-    phantom.start()
-    phantom.map("x_lithium", blocks(), label="x in LixC6", colormap="lixc6", n_lines=30)
+def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing_is(window, beamtime, qtbot):
+    beamtime.start()
+    beamtime.map("x_lithium", blocks(), label="x in LixC6", colormap="lixc6", n_lines=30)
     qtbot.waitUntil(lambda: window.is_settled and "x_lithium" in window.layers.names, timeout=60_000)
     layer = window.layers.layer("x_lithium")
     layer.colorbar.visible = False
@@ -71,15 +80,16 @@ def test_colours_are_the_published_ones_with_y_upwards_and_nothing_where_nothing
     layer.contrast_limits = (0.2, 0.9)
     window.viewer.scene.camera.zoom *= 1.5
     zoom = window.viewer.scene.camera.zoom
-    phantom.map("x_lithium", blocks()[::-1].copy(), label="x in LixC6", colormap="lixc6", revision=2)
+    beamtime.map("x_lithium", blocks()[::-1].copy(), label="x in LixC6", colormap="lixc6", revision=2)
     qtbot.waitUntil(lambda: bool(layer.data[0, 0, 0] == 1.0), timeout=30_000)
     assert window.layers.layer("x_lithium") is layer
     assert layer.contrast_limits == [0.2, 0.9]
     assert window.viewer.scene.camera.zoom == zoom
+    window.layers.toggle_sigma()
 
 
-def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(window, phantom, qtbot):
-    phantom.everything()
+def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(window, beamtime, qtbot):
+    beamtime.everything()
     qtbot.waitUntil(lambda: window.is_settled and "images 412 to 414" in window.header.notices, timeout=60_000)
     chips = {caption: chip.text for caption, chip in window.header.chips.items()}
     assert "30 / 48 lines" in chips["scan"]
@@ -94,25 +104,26 @@ def test_the_window_tells_what_the_feed_tells_and_a_lost_source_looks_lost(windo
     assert window.layers.names[0] == "x_lithium"
     assert window.layers.visible_names == ["x_lithium"]
 
-    x = phantom.store.since(0, limit=10_000)
+    x = beamtime.store.since(0, limit=10_000)
     message = next(entry for entry in x if entry.key == "map/run-0001/x_lithium")
-    phantom.store.append(message.message, key="map/run-0001/x_lithium", arrays={"value": np.zeros(3, "f4")})
+    beamtime.store.append(message.message, key="map/run-0001/x_lithium", arrays={"value": np.zeros(3, "f4")})
     qtbot.waitUntil(lambda: "1 messages refused" in window.header.notices, timeout=30_000)
 
-    phantom.server.close()
+    beamtime.server.close()
     qtbot.waitUntil(lambda: "source lost" in window.header.pill.text, timeout=60_000)
     assert window.header.pill.level is Level.STALE
-    phantom.server = FeedServer(phantom.store, phantom.address)
-    phantom.frame(image_id=2)
+    beamtime.server = FeedServer(beamtime.store, beamtime.address)
+    beamtime.frame(image_id=2)
     qtbot.waitUntil(lambda: window.header.pill.level is Level.FRESH, timeout=60_000)
 
 
-def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no_other(window, phantom, qtbot, tmp_path):
+def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no_other(window, beamtime, qtbot, tmp_path):
     def fail(session: object) -> None:
         raise ZeroDivisionError("no scale")
 
+    beamtime.run = "run-0002"
     window.sinogram.show_session = fail
-    phantom.everything()
+    beamtime.everything()
     qtbot.waitUntil(lambda: "the sinogram panel cannot draw: ZeroDivisionError" in window.header.notices, timeout=60_000)
     assert window.n_faults > 0
     qtbot.waitUntil(lambda: window.is_settled and "images 412 to 414" in window.header.notices, timeout=60_000)
@@ -124,14 +135,14 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
     assert "x in LixC6 at x 0.50 mm, y 1.00 mm: " in window.gallery.readout
     assert "± 0.03" in window.gallery.readout
 
-    phantom.run = "run-0002"
-    phantom.start()
-    qtbot.waitUntil(lambda: window.session.tomogram.run == "run-0002", timeout=30_000)
-    qtbot.waitUntil(lambda: window.viewer.dims.current_step[0] == 1, timeout=30_000)
+    beamtime.run = "run-0003"
+    beamtime.start()
+    qtbot.waitUntil(lambda: window.session.tomogram.run == "run-0003", timeout=30_000)
+    qtbot.waitUntil(lambda: window.viewer.dims.current_step[0] == 2, timeout=30_000)
     history = window.layers.layer("x_lithium").data
-    assert len(history) == 2
-    assert np.isfinite(history[0]).any()
-    assert np.isnan(history[1]).all()
+    assert len(history) == 3
+    assert np.isfinite(history[1]).any()
+    assert np.isnan(history[2]).all()
 
     stop = threading.Event()
     director = Director(window, snapshot=tmp_path / "stopped.png", stop=stop, ends_itself=False)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from operando.bus.asking import Answer
+from operando.errors import OperandoError
 from operando.messages import CakePreview, FrameGeometry, Message, RegionAsked
 from tests.viewer.conftest import jelly_roll, rings
 from tests.viewer.test_window_voxel import answer
@@ -95,10 +96,11 @@ def test_a_file_stands_beside_a_running_scan_with_the_same_colours_and_pins(live
     assert live.header.notices == ""
 
 
-@pytest.fixture
-def monitor(screen, qapp, tmp_path) -> Iterator[Monitor]:
-    """A window on four files of a cycle."""
-    files = [tmp_path / f"s{k}.nxs" for k in range(4)]
+@pytest.fixture(scope="module")
+def monitor(screen, qapp, tmp_path_factory) -> Iterator[Monitor]:
+    """A window on four files of a cycle, for the tests below in their order."""
+    folder = tmp_path_factory.mktemp("cycle")
+    files = [folder / f"s{k}.nxs" for k in range(4)]
     for k, (path, charge) in enumerate(zip(files, (0.2, 0.6, 0.55, 0.25), strict=True)):
         write_sample(path, charge=charge, start_s=1.7e9 + 1000 * k, run=f"phantom-{k}", is_charging=k < 2)
     opened = open_window(None, files=files, oracle_of=oracle_of)
@@ -120,6 +122,8 @@ def test_a_cycle_stands_beside_itself_and_a_file_answers(monitor, qtbot):
     assert monitor.pointer.pick((0.8, 0.8))
     for label in ("A", "A beside"):
         qtbot.waitUntil(lambda label=label: monitor.region.curve_of(label) is not None, timeout=60_000)
+    monitor.comparison.choose(None)
+    monitor.session.clear_pins()
 
 
 def test_two_chosen_maps_stand_in_one_picture_of_two_colours_and_one_alone_is_refused(monitor, qtbot):
@@ -145,12 +149,10 @@ def test_two_chosen_maps_stand_in_one_picture_of_two_colours_and_one_alone_is_re
     assert not monitor.mix.legend.isVisibleTo(monitor.gallery)
 
 
-def test_what_cannot_stand_beside_leaves_the_window_as_it_was(live, phantom, tmp_path):
-    from operando.errors import OperandoError
-
+def test_what_cannot_stand_beside_leaves_the_window_as_it_was(monitor, tmp_path):
     (tmp_path / "broken.nxs").write_bytes(b"no archive")
     with pytest.raises(OperandoError):
-        live.comparison.open([tmp_path / "broken.nxs"])
-    live.comparison.choose(Rule.CHARGE)
-    assert live.session.beside is None, "no file is open"
-    assert live.comparison.bar.offers[0] == "nothing"
+        monitor.comparison.open([tmp_path / "broken.nxs"])
+    monitor.comparison.choose(Rule.CHARGE)
+    assert monitor.session.beside is None, "no file is open"
+    assert monitor.comparison.bar.offers[0] == "nothing"

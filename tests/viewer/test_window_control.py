@@ -10,22 +10,30 @@ from qtpy.QtWidgets import QTabBar
 
 from operando.bus import AnswerServer
 from operando.messages import ScanState, ServicesOffered
+from tests.viewer.conftest import Phantom
 from tests.viewer.test_control import FakeAcquisition
 from viewer.app import open_window
 from viewer.window import Monitor
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def acquisition() -> FakeAcquisition:
     return FakeAcquisition()
 
 
-@pytest.fixture
-def window(screen, qapp, phantom, acquisition) -> Iterator[Monitor]:
+@pytest.fixture(scope="module")
+def beamtime() -> Iterator[Phantom]:
+    published = Phantom()
+    yield published
+    published.close()
+
+
+@pytest.fixture(scope="module")
+def window(screen, qapp, beamtime, acquisition) -> Iterator[Monitor]:
     with AnswerServer("tcp://127.0.0.1:*", acquisition) as server:
-        phantom.everything()
-        phantom.store.append(ServicesOffered(commands=server.address, time_s=0.0), key="services")
-        monitor = open_window(phantom.address)
+        beamtime.everything()
+        beamtime.store.append(ServicesOffered(commands=server.address, time_s=0.0), key="services")
+        monitor = open_window(beamtime.address)
         yield monitor
         monitor.viewer.close()
 
@@ -35,7 +43,7 @@ def bring_to_front(window: Monitor) -> None:
     window.forget_drawn()
 
 
-def test_a_person_pauses_resumes_and_aborts_and_is_told_what_comes_of_it(window, phantom, acquisition, qtbot):
+def test_a_person_pauses_resumes_and_aborts_and_is_told_what_comes_of_it(window, beamtime, acquisition, qtbot):
     panel = window.commands
     qtbot.waitUntil(lambda: window.control.answer is not None, timeout=60_000)
     bring_to_front(window)
@@ -49,7 +57,7 @@ def test_a_person_pauses_resumes_and_aborts_and_is_told_what_comes_of_it(window,
 
     panel.press("pause_now")
     paused = ScanState(state="paused", plan="xrdct", reason="paused by the window", time_s=time.time())
-    phantom.store.append(paused, key="scan_state")
+    beamtime.store.append(paused, key="scan_state")
     qtbot.waitUntil(lambda: panel.words["state"] == "paused · xrdct", timeout=60_000)
     qtbot.waitUntil(lambda: window.header.pill.text.startswith("scan paused for"), timeout=60_000)
     assert acquisition.state == "paused"
@@ -74,7 +82,7 @@ def test_a_person_pauses_resumes_and_aborts_and_is_told_what_comes_of_it(window,
 
 
 def test_neither_threads_nor_timers_nor_sockets_outlive_a_window(window, qtbot):
-    qtbot.waitUntil(lambda: window.control.answer is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: window.control.answer is not None and not window.control.refusal("abort"), timeout=60_000)
     window.pointer.pick((1.2, 0.8))
     window.commands.press("abort")
     assert len(running_timers(window)) == 2, "there must be something that could be left over"
