@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import structlog
 
+from acquisition.plans.dose import layout_dose_gy
 from acquisition.plans.layout import Flown, Layout
 from operando.bus.store import Store
 from operando.messages import (
@@ -183,6 +184,7 @@ class Announcer:
             speed_mm_s=flight.speed_mm_s,
             geometry_sha256=str(self._metadata.get("geometry_sha256", "")),
             estimated_duration_s=layout.total_s,
+            estimated_dose_gy=None if profile.dose is None else layout_dose_gy(layout, profile.dose),
             metadata=_plain(self._metadata),
         )
         self._journal.append(started)

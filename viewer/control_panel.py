@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdi
 from operando.errors import DataError
 from operando.messages import Action
 from viewer.control import Control
-from viewer.control_words import EXPLAINED, LABELS, arguments_from, dose_line, progress_line, state_words
+from viewer.control_words import EXPLAINED, LABELS, arguments_from, dose_line, progress_line, queue_line, state_words
 from viewer.session import Session, Topic
 from viewer.style import AMBER, BLUE, FAINT, GREEN, INK, RED, font
 
@@ -26,6 +26,7 @@ _STATE_COLOUR = {
     "idle": BLUE,
 }
 _COLUMNS = 3
+_LINES = ("reason", "progress", "dose", "queue")
 
 
 class ControlPanel(QWidget):
@@ -43,7 +44,7 @@ class ControlPanel(QWidget):
     def __init__(self, control: Control) -> None:
         super().__init__()
         self._control = control
-        self._labels = {name: _label(9) for name in ("reason", "progress", "dose", "reply")}
+        self._labels = {name: _label(9) for name in (*_LINES, "reply")}
         self._state = _label(13, bold=True)
         self._plans, self._arguments = QComboBox(), QLineEdit()
         self._plans.setFont(font(9))
@@ -61,7 +62,7 @@ class ControlPanel(QWidget):
 
     @property
     def words(self) -> dict[str, str]:
-        """What is written, by place: state, reason, progress, dose, reply."""
+        """What is written, by place: state, reason, progress, dose, queue, reply."""
         return {"state": str(self._state.text()), **{name: str(label.text()) for name, label in self._labels.items()}}
 
     def press(self, action: Action) -> None:
@@ -82,8 +83,10 @@ class ControlPanel(QWidget):
         words = state_words(self._control, session)
         colour = _STATE_COLOUR.get(words.main.split(" · ")[0], FAINT)
         _write(self._state, words.main, colour)
-        for name, text in (("reason", words.small), ("progress", progress_line(session)), ("dose", dose_line(session))):
+        lines = (words.small, progress_line(session), dose_line(session), queue_line(self._control))
+        for name, text in zip(_LINES, lines, strict=True):
             _write(self._labels[name], text, INK)
+            self._labels[name].setHidden(not text)
         self._show_reply()
         self._offer_plans()
         for action, button in self.buttons.items():
@@ -153,7 +156,7 @@ class ControlPanel(QWidget):
         layout.setContentsMargins(8, 4, 8, 4)
         layout.setSpacing(2)
         layout.addWidget(self._state)
-        for name in ("reason", "progress", "dose"):
+        for name in _LINES:
             layout.addWidget(self._labels[name])
         plan = QHBoxLayout()
         plan.addWidget(self._plans, stretch=1)

@@ -21,6 +21,9 @@ LABELS: dict[Action, str] = {
 }
 """The buttons in their order, by what they do."""
 
+N_WAITING = 2
+"""Plans of the queue that are named; of the others the number is told."""
+
 EXPLAINED: dict[Action, str] = {
     "start": "fly the chosen plan",
     "pause_after_line": "let this line finish, then hold: nothing is lost",
@@ -61,7 +64,7 @@ def progress_line(session: Session) -> str:
 
 
 def dose_line(session: Session) -> str:
-    """Say how long the sample has been exposed: every point that was flown counts, also those that flew in vain."""
+    """Say how long the sample has been exposed and to what dose: all that was flown counts, also what flew in vain."""
     scan = session.tomogram
     if scan.started is None or scan.progress is None:
         return ""
@@ -70,7 +73,29 @@ def dose_line(session: Session) -> str:
     again = scan.progress.attempts - scan.progress.lines_done
     extra = f" · {again} lines more than once" if again > 0 and session.is_over else ""
     point = f"{1000 * scan.started.exposure_s:.3g} ms a point"
-    return f"exposed {duration(done_s)} of {duration(planned_s)} · {point}{extra}"
+    planned_gy = scan.started.estimated_dose_gy
+    if planned_gy is None or not scan.progress.lines_expected:
+        dose = "dose not known"
+    else:
+        done_gy = planned_gy * scan.progress.attempts / scan.progress.lines_expected
+        dose = f"about {dose_words(done_gy)} of {dose_words(planned_gy)}"
+    return f"exposed {duration(done_s)} of {duration(planned_s)} · {point} · {dose}{extra}"
+
+
+def dose_words(dose_gy: float) -> str:
+    """Write a dose with a unit that suits it: ``35 kGy``."""
+    unit, size = next(((unit, size) for unit, size in (("MGy", 1e6), ("kGy", 1e3)) if dose_gy >= size), ("Gy", 1.0))
+    return f"{dose_gy / size:.3g} {unit}"
+
+
+def queue_line(control: Control) -> str:
+    """Say what waits behind the plan that flies; empty where nothing does."""
+    waiting = [] if control.answer is None or control.silent_s else control.answer.queue
+    if not waiting:
+        return ""
+    named = " · ".join(waiting[:N_WAITING])
+    more = len(waiting) - N_WAITING
+    return f"then: {named}" + (f" · and {more} more" if more > 0 else "")
 
 
 def arguments_from(text: str) -> dict[str, JsonValue]:

@@ -1,6 +1,7 @@
 """The bar over everything: is it live, which run, how far, how is the cell, what became of the frames, what went wrong."""
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.freshness import Freshness
@@ -10,6 +11,25 @@ from viewer.style import AMBER, BLUE, FAINT, INK, LEVEL_COLOUR, NOTICE_COLOUR, R
 from viewer.words import Words, cell_words, following_words, frames_words, notice_words, progress_words, run_words
 
 N_NOTICES = 3
+LEAST_LINE = 120
+"""Screen pixels."""
+
+
+class Line(QLabel):
+    """A line of text that ends in dots where there is no room: long words must not make the window wider than the screen."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Give the width below which the line is not made shorter, or its own if that is less."""
+        hint = super().minimumSizeHint()
+        return QSize(min(LEAST_LINE, hint.width()), hint.height())
+
+    def paintEvent(self, _: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw as much of the text as there is room for."""
+        room = self.contentsRect()
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        painter = QPainter(self)
+        painter.setPen(QColor(INK))
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
 
 
 class Chip(QWidget):
@@ -17,13 +37,11 @@ class Chip(QWidget):
 
     def __init__(self, caption: str) -> None:
         super().__init__()
-        self._caption, self._main, self._small = QLabel(caption.upper()), QLabel("–"), QLabel()
+        self._caption, self._main, self._small = QLabel(caption.upper()), Line("–"), Line()
         self._caption.setFont(font(7, bold=True))
         self._caption.setStyleSheet(f"color: {FAINT}; background: transparent")
         self._main.setFont(font(13, bold=True))
-        self._main.setStyleSheet(f"color: {INK}; background: transparent")
         self._small.setFont(font(9))
-        self._small.setStyleSheet(f"color: {INK}; background: transparent")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 2, 6, 2)
         layout.setSpacing(1)
@@ -36,6 +54,7 @@ class Chip(QWidget):
         for label, text in ((self._main, words.main), (self._small, words.small)):
             if label.text() != text:
                 label.setText(text)
+                label.setToolTip(text)
 
     @property
     def text(self) -> str:

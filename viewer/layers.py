@@ -82,6 +82,7 @@ class MapLayers:
         self.is_stale = False
         wanted = {name: stack for name, stack in session.stacks.items() if name not in self._unwanted}
         is_lacking = any(name in scan.maps for name in wanted.keys() - self._pairs.keys() for scan in session.scans)
+        active = self._viewer.layers.selection.active
         with self.moving(), self.rearranging() if is_lacking else nullcontext():
             for name, stack in wanted.items():
                 self._show(name, stack, session)
@@ -89,6 +90,9 @@ class MapLayers:
                 self._blank(name)
             self._step_to(session.timeline.index)
         if not is_first or not self._pairs:
+            # napari chooses every layer that is added; the user has chosen another.
+            if is_lacking and active in self._viewer.layers:
+                self._viewer.layers.selection.active = active
             return False
         self._put_sigma_beside()
         self._viewer.layers.selection.active = self._pairs[self.names[0]].image

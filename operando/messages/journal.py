@@ -73,6 +73,8 @@ class RunStarted(Message):
     speed_mm_s: Annotated[float, Field(gt=0)]
     geometry_sha256: Text = ""
     estimated_duration_s: Finite = 0.0
+    estimated_dose_gy: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """What all lines together leave at the sample's surface, each flown once, Gy; None where the beam is not known."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
 

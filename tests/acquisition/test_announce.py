@@ -11,6 +11,7 @@ from acquisition.plans.layout import layout_of
 from operando.journal import Journal, read_journal
 from operando.messages import Document, LineAborted, LineAnnounced, Message, RunStarted, RunStopped
 from operando.profile import read_profile
+from operando.profile.surroundings import Dose
 
 
 @pytest.fixture
@@ -48,6 +49,22 @@ def test_run_is_laid_out_before_its_first_line(announcer: Announcer, journal: Jo
     assert started.angles_deg == grid.angles_deg.tolist()
     assert (started.n_points, started.first_position_mm, started.step_mm) == (49, pytest.approx(-2.4), 0.1)
     assert started.speed_mm_s == pytest.approx(2.5)
+    assert started.estimated_dose_gy is None, "the demo's profile knows no beam"
+
+
+def test_a_run_tells_the_dose_that_it_will_leave_where_the_beam_is_known(journal: Journal) -> None:
+    beam = Dose(
+        flux_photons_s=1e11, energy_kev=70.0, beam_width_mm=0.1, beam_height_mm=0.1, absorption_cm2_g=0.03, limit_gy=None
+    )
+    profile = read_profile("demo").model_copy(update={"dose": beam})
+    Announcer(journal, profile=profile, layout=layout_of(profile)).document("start", {"uid": "abc"})
+    started = messages(journal, RunStarted)[0]
+    assert isinstance(started, RunStarted)
+    # 40 lines of 49 gates of 39 ms; photons times energy, spread over 4.9 mm by 0.1 mm, as far as it is absorbed.
+    flown_s = layout_of(profile).flight.train_s * len(started.angles_deg)
+    assert flown_s == pytest.approx(40 * 49 * started.period_s, rel=0.05)
+    by_hand_gy = 1000 * 1e11 * flown_s * 70 * 1.602e-16 * 0.03 / (4.9 * 0.1 / 100)
+    assert started.estimated_dose_gy == pytest.approx(by_hand_gy, rel=1e-3)
 
 
 def test_run_that_ends_in_mid_line_aborts_the_line_first(announcer: Announcer, journal: Journal) -> None:

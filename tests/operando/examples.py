@@ -70,6 +70,7 @@ EXAMPLES: list[Message] = [
         speed_mm_s=2.5,
         geometry_sha256="ab" * 32,
         estimated_duration_s=120.0,
+        estimated_dose_gy=35000.0,
         metadata={"versions": {"operando": "0.1.0"}},
     ),
     LineAnnounced(

@@ -11,7 +11,7 @@ from operando.errors import DataError
 from operando.messages import Action, CommandAnswered, CommandGiven, Message, ScanState, ServicesOffered
 from tests.viewer.conftest import run_started, scan_progress
 from viewer.control import Control
-from viewer.control_words import arguments_from, dose_line, progress_line, state_words
+from viewer.control_words import arguments_from, dose_line, progress_line, queue_line, state_words
 from viewer.freshness import Level, freshness
 from viewer.mailbox import Link
 from viewer.session import Session
@@ -25,6 +25,7 @@ class FakeAcquisition:
     def __init__(self) -> None:
         self.state = "running"
         self.given: list[CommandGiven] = []
+        self.queue: list[str] = []
 
     def __call__(self, question: Message, *, is_wanted: Callable[[], bool]) -> Answer:
         if not isinstance(question, CommandGiven):
@@ -42,6 +43,7 @@ class FakeAcquisition:
             state=self.state,  # type: ignore[arg-type]
             plan="xrdct",
             plans={"xrdct": "n_tomograms: how many", "dark": "n_frames: how many"},
+            queue=self.queue,
             refusals={str(action): why for action, why in self.refusals().items()},
             time_s=time.time(),
         )
@@ -134,6 +136,13 @@ def test_start_carries_the_plan_and_its_arguments(control, acquisition):
     assert acquisition.given[0].arguments == {"n_frames": 10}
 
 
+def test_what_waits_in_the_queue_is_told(control, acquisition):
+    tick_until(control, lambda: control.answer is not None)
+    assert queue_line(control) == ""
+    acquisition.queue = ["dark n_frames=10", "xrdct", "xrdct n_tomograms=5", "dark"]
+    tick_until(control, lambda: queue_line(control) == "then: dark n_frames=10 · xrdct · and 2 more")
+
+
 def test_where_nobody_takes_commands_each_is_refused_with_that_reason():
     session = Session()
     control = Control(session)
@@ -204,7 +213,10 @@ def test_progress_tells_the_end_and_dose_counts_what_flew_in_vain():
     progress = scan_progress(lines_done=10).model_copy(update={"attempts": 12, "seconds_left": 95.0})
     session.apply(Entry(number=2, message=progress))
     assert progress_line(session).startswith("10 of 48 lines · 1:35 left · until ")
-    assert dose_line(session) == "exposed 2:00 of 8:00 · 100 ms a point"
+    assert dose_line(session) == "exposed 2:00 of 8:00 · 100 ms a point · dose not known"
+    told = session.tomogram.started.model_copy(update={"estimated_dose_gy": 2.0e6})
+    session.apply(Entry(number=9, message=told))
+    assert dose_line(session) == "exposed 2:00 of 8:00 · 100 ms a point · about 500 kGy of 2 MGy"
 
 
 def test_arguments_are_read_as_the_command_line_reads_them():
