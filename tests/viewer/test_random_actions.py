@@ -17,7 +17,7 @@ from viewer.app import open_window
 from viewer.window import Monitor
 
 N_ACTIONS = 1000
-TICK_EVERY, PAINT_EVERY = 10, 50
+TICK_EVERY, PAINT_EVERY = 20, 50
 """Drawing takes time on software OpenGL: so many actions happen between two ticks, two paintings, as when a machine is slow."""
 PATIENCE_MS = 240_000
 NAMES = ("x_lithium", "weight_LiC6")
@@ -34,8 +34,7 @@ class Person:
 
     def _actions(self) -> list[Callable[[], object]]:
         window, chance, camera = self._window, self._chance, self._window.viewer.scene.camera
-        # Marks alone are neither hidden nor removed: napari 0.9.2 then counts the cells of its grid wrongly and fails to paint.
-        layers = [window.layers.layer(name) for name in window.layers.visible_names]
+        layers = list(window.viewer.layers)
         dims = window.viewer.dims
         place = (chance.uniform(-4, 4), chance.uniform(-4, 4))
         found: list[Callable[[], object]] = [
@@ -58,8 +57,11 @@ class Person:
             found.append(lambda: dims.set_current_step(0, chance.randint(0, 9)))
         if layers:
             layer = chance.choice(layers)
-            found.append(lambda: setattr(layer, "contrast_limits", (0.0, chance.uniform(0.1, 2))))
             found.append(lambda: setattr(layer, "visible", chance.random() < 0.5))
+            if not layer.rgb:
+                found.append(lambda: setattr(layer, "contrast_limits", (0.0, chance.uniform(0.1, 2))))
+            if chance.random() < 0.2:
+                found.append(lambda: window.viewer.layers.remove(layer))
         return found
 
 
