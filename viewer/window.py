@@ -25,7 +25,7 @@ from viewer.gallery import Gallery
 from viewer.header import Header
 from viewer.inquiry import Inquiry
 from viewer.layers import MapLayers
-from viewer.layout import hide_stale_tabs, lay_out
+from viewer.layout import AREAS, hide_stale_tabs, lay_out
 from viewer.mailbox import Receiver
 from viewer.mix import Mix
 from viewer.oracle import Oracle
@@ -179,23 +179,9 @@ class Monitor(QObject):
         return False
 
     def _lay_out(self) -> "dict[str, QDockWidget]":
-        return lay_out(
-            self.viewer,
-            {
-                "operando": self.header,
-                "maps": self.gallery,
-                "last frame": self.frame,
-                "caked frame": self.cake,
-                "sinogram": self.sinogram,
-                "control": self.commands,
-                "cell": self.strip,
-                "mean pattern": self.pattern,
-                "voxel": self.region,
-                "history": self.history,
-                "across": self.across,
-                "stages": self.stages,
-            },
-        )
+        beside = (self.header, self.gallery, self.frame, self.cake, self.sinogram, self.commands)
+        below = (self.strip, self.pattern, self.region, self.history, self.across, self.stages)
+        return lay_out(self.viewer, dict(zip(AREAS, (*beside, *below), strict=True)))
 
     def _update(self) -> None:
         if self.receiver is not None:

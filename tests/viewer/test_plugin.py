@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from npe2 import PluginManager, PluginManifest
 
+from tests.viewer.conftest import delete_windows
 from viewer.app import open_window
 from viewer.colormaps import EVEN, PRINT, PUBLISHED, next_scale
 from viewer.plugin import Connector, read_maps
@@ -34,6 +35,7 @@ def viewer(screen, qapp):
     from napari.settings import get_settings
 
     get_settings().application.confirm_close_window = False
+    delete_windows()  # Those of earlier modules would hear of the new plugin, half deleted.
     manager = PluginManager.instance()
     manifest = PluginManifest.from_file(MANIFEST)
     is_installed = manifest.name in manager
