@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from streaming.integrate.geometry import DetectorGeometry
 from streaming.integrate.kernels import BLOCK
 from streaming.integrate.lanes import N_NUMBERS, planes_of
+from streaming.integrate.order import Order, make_order
 from streaming.integrate.sectors import sector_of_pixels
 
 UPPER_EDGE = 1.0 + float(np.finfo(np.float32).eps)
@@ -38,6 +39,8 @@ class RadialBins:
     """What they count in, shape (n_radial,): 1/65534 of the spread in its bin."""
     place: NDArray[np.uint32]
     """Where each pixel of the frame goes, shape (frame size,); ``n_places`` for those that belong to no bin."""
+    order: Order
+    """The way there, as the kernels go it."""
     bin: NDArray[np.uint16]
     """The bin of each pixel of the frame, shape (frame size,); ``n_radial`` for those that belong to none."""
     norm: NDArray[np.float64]
@@ -113,6 +116,7 @@ def make_bins(geometry: DetectorGeometry, *, q_min: float, q_max: float, n_radia
         base=base,
         step=step,
         place=place,
+        order=make_order(place, offsets),
         bin=every_bin,
         norm=np.asarray(np.bincount(bin_of_pixel, correction[pixel], n_bins), dtype=np.float64),
         n_sectors=n_sectors,

@@ -210,12 +210,12 @@ def _trimmed(counts, correction, planes, base, step, sums, cuts, most):  # type:
 def reduce_bins(  # type: ignore[no-untyped-def]
     sorted_counts, correction, planes, bases, steps, offsets, n_pixels, norms, limit, cuts, results, excluded, room
 ):
-    """Reduce a scattered frame to the values of its bins.
+    """Reduce a sorted frame to the values of its bins.
 
     Parameters
     ----------
     sorted_counts, correction
-        Counts and corrections by place, shape (n_places + 1,) and (n_places,).
+        Counts and corrections by place, shape (n_places,) each.
     planes, bases, steps
         The corrections once more (:class:`streaming.integrate.bins.RadialBins`).
     offsets, n_pixels, norms

@@ -12,7 +12,8 @@ from operando.profile import Profile
 from streaming.integrate.bins import RadialBins, make_bins
 from streaming.integrate.counting import reduce_bins
 from streaming.integrate.geometry import DetectorGeometry, read_geometry
-from streaming.integrate.passes import scatter, scatter_narrowly, sum_bins
+from streaming.integrate.order import CHUNK, deal_out, put_in_order
+from streaming.integrate.passes import sum_bins
 from streaming.integrate.reject import reject_in_bins
 from streaming.integrate.sectors import Cake, ring_from_sectors, shortened
 
@@ -149,10 +150,7 @@ class Integrator:
 
     def _reduce(self, counts: NDArray[Any], room: "_Room") -> Pattern:
         bins = self.bins
-        sorted_counts = room.counts[_NARROW]
-        if counts.dtype == _NARROW or not scatter_narrowly(counts, bins.place, sorted_counts):
-            sorted_counts = room.counts[counts.dtype]
-            scatter(counts, bins.place, sorted_counts)
+        sorted_counts = self._sorted(counts, room)
         limit = self._limit(sorted_counts.dtype)
         results = np.empty((3, bins.n_radial), dtype=np.float64)
         excluded = np.zeros(4, dtype=np.int64)
@@ -163,6 +161,16 @@ class Integrator:
             weights = bins.correction, bins.planes, bins.base, bins.step
             reduce_bins(sorted_counts, *weights, *layout, bins.norm, limit, self._trim, results, excluded[:2], room.intensity)
         return self._pattern(results, excluded)
+
+    def _sorted(self, counts: NDArray[Any], room: "_Room") -> NDArray[Any]:
+        """Give the counts by place, with 8 bits if that is enough for all of them."""
+        order = self.bins.order
+        for dtype in (_NARROW, counts.dtype):
+            chunk, middle, sorted_counts = room.counts[dtype]
+            if deal_out(counts, order.taken, order.runs, order.runs_of_chunk, chunk, middle):
+                break
+        put_in_order(middle, order.source, order.groups, sorted_counts)
+        return sorted_counts
 
     def _pattern(self, results: NDArray[np.float64], excluded: Sequence[Any] | NDArray[np.int64]) -> Pattern:
         cake = None
@@ -190,8 +198,10 @@ class Integrator:
         except IndexError:
             room = _Room(counts={}, intensity=np.empty(self.bins.largest, np.float32))
         for wanted in {dtype, _NARROW} - room.counts.keys():
-            # Empty places hold the largest value for good, which every reduction excludes.
-            room.counts[wanted] = np.full(self.bins.n_places + 1, np.iinfo(wanted).max, wanted)
+            # The middle buffer holds the largest value for empty places for good, which every reduction excludes.
+            sizes = CHUNK, self.bins.order.n_middle, self.bins.n_places
+            chunk, middle, places = (np.full(size, np.iinfo(wanted).max, wanted) for size in sizes)
+            room.counts[wanted] = chunk, middle, places
         return room
 
 
@@ -199,7 +209,8 @@ class Integrator:
 class _Room:
     """Buffers of one call at a time."""
 
-    counts: dict[np.dtype[Any], NDArray[Any]]
+    counts: dict[np.dtype[Any], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+    """For each type of counts: a chunk of the frame, the middle buffer, the counts by place."""
     intensity: NDArray[np.float32]
 
 

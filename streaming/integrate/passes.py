@@ -1,11 +1,7 @@
-"""The compiled loops over a whole frame, in the order of memory: sort the counts by bin, or only add them up.
+"""The compiled loop over a whole frame that only adds counts up, and what all kernels share.
 
-Going through the frame and storing each count in its place costs a third of gathering the counts bin by bin, which misses the
-page tables at almost every pixel.
-
-Floor for a PILATUS 2M of 32 bits, one frame. :func:`scatter`: reads 10 MB of counts and 10 MB of places, writes 9 MB in 2.3
-million scattered stores. :func:`sum_bins`: reads 10 MB of counts and 5 MB of bin numbers and adds as often to memory, which
-takes half to two thirds of the time.
+Floor for a PILATUS 2M of 32 bits, one frame. :func:`sum_bins`: reads 10 MB of counts and 5 MB of bin numbers and adds as often
+to memory, which takes half to two thirds of the time.
 """
 
 from typing import Any
@@ -25,41 +21,7 @@ def given(scalar: Any, n_axes: int = 1) -> Any:
     return types.Array(scalar, n_axes, "C", readonly=True)
 
 
-SCATTER = [types.void(given(count), given(types.uint32), count[::1]) for count in COUNTS]
-SCATTER_NARROWLY = [types.boolean(given(count), given(types.uint32), types.uint8[::1]) for count in COUNTS[1:]]
 SUM = [types.void(given(count), given(types.uint16), given(F4), count, I8[::1], F8[::1], I8[::1]) for count in COUNTS]
-
-
-@njit(SCATTER, **OPTIONS)
-def scatter(frame, place, sorted_counts):  # type: ignore[no-untyped-def]
-    """Put every pixel of a frame in its place.
-
-    Parameters
-    ----------
-    frame
-        Counts, shape (n_pixels,).
-    place
-        Where each pixel goes, shape (n_pixels,).
-    sorted_counts
-        Receives the counts, shape (n_places + 1,); the last element takes everything that belongs to no bin.
-    """
-    for i in range(frame.size):
-        sorted_counts[place[i]] = frame[i]
-
-
-@njit(SCATTER_NARROWLY, **OPTIONS)
-def scatter_narrowly(frame, place, sorted_counts):  # type: ignore[no-untyped-def]
-    """Put every pixel in its place with 8 bits, as :func:`scatter` does; give up and tell at the first that needs more.
-
-    The largest value of the frame's type becomes the largest of 8 bits. Stores in a quarter of the memory are a third faster,
-    and the passes over the bins find four times as many counts in a vector.
-    """
-    for i in range(frame.size):
-        count = frame[i]
-        if count >= 255 and count != frame.dtype.type(0xFFFFFFFF):
-            return False
-        sorted_counts[place[i]] = np.uint8(min(count, frame.dtype.type(255)))
-    return True
 
 
 @njit(SUM, **OPTIONS)

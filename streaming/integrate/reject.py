@@ -137,7 +137,7 @@ def _high(value, n, bound):  # type: ignore[no-untyped-def]
 
 @njit(REJECT, **OPTIONS)
 def reject_in_bins(sorted_counts, correction, offsets, n_pixels, limit, results, excluded, intensity):  # type: ignore[no-untyped-def]
-    """Reduce a scattered frame to the values of its bins, rejecting what does not belong.
+    """Reduce a sorted frame to the values of its bins, rejecting what does not belong.
 
     Parameters
     ----------

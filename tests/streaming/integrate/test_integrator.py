@@ -79,6 +79,16 @@ def test_odd_shapes_agree_with_plain_float64(shape: tuple[int, int]) -> None:
     assert_agree(pattern.trimmed, wanted[2], 1e-5)
 
 
+def test_a_bin_of_more_pixels_than_16_bits_count_agrees_with_plain_float64() -> None:
+    shape = (300, 260)
+    geometry = make_geometry(make_small(shape), np.zeros(shape, bool), polarization=0.95)
+    integrator = Integrator(geometry, q_min=0.0, q_max=40.0, n_radial=1)
+    assert integrator.bins.order.source.dtype == np.uint32
+    frame = np.random.default_rng().poisson(9.0, shape).astype(np.uint32)
+    wanted = reduce_plainly(frame, integrator.bins, limit=LIMIT, cuts=CUTS)
+    assert_agree(integrator.integrate(frame).trimmed, wanted[2], 1e-5)
+
+
 def test_spots_far_above_everything_do_not_disturb_the_trim() -> None:
     rng = np.random.default_rng()
     frame = rng.poisson(6.0, INTEGRATOR.geometry.shape).astype(np.uint32)
