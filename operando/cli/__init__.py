@@ -23,6 +23,7 @@ from operando.cli import (
     replay,
     run,
     score,
+    sector,
     start,
     view,
 )
@@ -66,6 +67,7 @@ for module in (
     profile,
     bench,
     score,
+    sector,
     patterns,
     start,
 ):

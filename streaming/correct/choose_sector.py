@@ -8,7 +8,7 @@ the same at all angles for a wound cell, whatever its texture, and tells nothing
 whose flashes are the same at all angles: its seams, tabs and ends tell.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,8 @@ from operando.profile import Profile
 from operando.scan import TomogramGrid
 from streaming.amounts import fit_amounts
 from streaming.back_projection import add_back_projections
-from streaming.channels import PatternModel, make_live_channels
-from streaming.correct.beam import reference_from_line
+from streaming.channels import LiveChannels, PatternModel, make_live_channels
+from streaming.correct.beam import Reference, reference_from_line
 from streaming.correct.points import make_points, typical_variance
 from streaming.correct.sector import line_in_sector
 from streaming.line import Line
@@ -74,14 +74,14 @@ def choose(trials: Sequence[Trial]) -> tuple[Trial, str]:
 
 
 def try_windows(
-    lines: Sequence[Line],
+    lines: Iterable[Line],
     profile: Profile,
     model: PatternModel,
     grid: TomogramGrid,
     *,
     windows: Sequence[Window | None] = WINDOWS,
 ) -> list[Trial]:
-    """Try windows on the phases of graphite, and on those that the profile gives a fibre.
+    """Try windows on the phases of graphite, and on those that the profile gives a fibre; lines are gone through once.
 
     Raises
     ------
@@ -91,35 +91,57 @@ def try_windows(
     textured = np.array([phase.fibre is not None or phase.lithium_x is not None for phase in profile.phases])
     if not textured.any():
         raise DataError("no phase of the profile is graphite or has a fibre: no window is better than the full ring")
-    if len({round(line.angle_deg % 180, 3) for line in lines}) < LEAST_LINES:
-        raise DataError(f"{len(lines)} lines do not tell windows apart, at least {LEAST_LINES} angles do")
-    return [try_window(lines, profile, model, grid, window=window, textured=textured) for window in windows]
+    seen = [_Seen(window=window, profile=profile, model=model, grid=grid, textured=textured) for window in windows]
+    angles = []
+    for line in lines:
+        angles.append(line.angle_deg)
+        for one in seen:
+            one.add(line)
+    if len({round(angle % 180, 3) for angle in angles}) < LEAST_LINES:
+        raise DataError(f"{len(angles)} lines do not tell windows apart, at least {LEAST_LINES} angles do")
+    return [one.trial(np.array(angles)) for one in seen]
 
 
-def try_window(
-    lines: Sequence[Line],
-    profile: Profile,
-    model: PatternModel,
-    grid: TomogramGrid,
-    *,
-    window: Window | None,
-    textured: NDArray[np.bool_],
-) -> Trial:
-    """Try one window; ``textured``, shape (n_phases,), says which phases count."""
-    seen = [line_in_sector(line, window) for line in lines]
-    live = make_live_channels(model, typical_variance(seen[0]))
-    reference = reference_from_line(seen[0])
-    sinogram, variance = np.zeros((len(seen), grid.n_points)), np.zeros((len(seen), grid.n_points))
-    for k, line in enumerate(seen):
-        points = make_points(line, live=live, estimator="mean", reference=reference, correction=profile.correction)
-        amounts = fit_amounts(
-            np.nan_to_num(points.channels), np.nan_to_num(points.variance), live=live, mean_variance=np.ones(model.q.size)
+class _Seen:
+    """The sinogram of the textured phases through one window, line by line."""
+
+    def __init__(
+        self,
+        *,
+        window: Window | None,
+        profile: Profile,
+        model: PatternModel,
+        grid: TomogramGrid,
+        textured: NDArray[np.bool_],
+    ) -> None:
+        self._window, self._profile, self._model, self._grid = window, profile, model, grid
+        self._chosen = textured.astype(np.float64)
+        self._live: LiveChannels | None = None
+        self._reference = Reference()
+        self._rows: list[Array] = []
+        self._variances: list[Array] = []
+
+    def add(self, line: Line) -> None:
+        """Take up a line."""
+        line = line_in_sector(line, self._window)
+        if self._live is None:
+            self._live, self._reference = make_live_channels(self._model, typical_variance(line)), reference_from_line(line)
+        points = make_points(
+            line, live=self._live, estimator="mean", reference=self._reference, correction=self._profile.correction
         )
-        resampling = make_resampling(line.positions_mm, points.is_received, grid)
-        chosen = textured.astype(np.float64)
-        sinogram[k] = np.nan_to_num(resampling.values(amounts.phases @ chosen))
-        variance[k] = np.nan_to_num(resampling.variances(amounts.sigma(chosen) ** 2))
-    return trial_of(sinogram, variance, angles_deg=np.array([line.angle_deg for line in seen]), window=window)
+        amounts = fit_amounts(
+            np.nan_to_num(points.channels),
+            np.nan_to_num(points.variance),
+            live=self._live,
+            mean_variance=np.ones(self._model.q.size),
+        )
+        resampling = make_resampling(line.positions_mm, points.is_received, self._grid)
+        self._rows.append(np.nan_to_num(resampling.values(amounts.phases @ self._chosen)))
+        self._variances.append(np.nan_to_num(resampling.variances(amounts.sigma(self._chosen) ** 2)))
+
+    def trial(self, angles_deg: Array) -> Trial:
+        """Say what became of it."""
+        return trial_of(np.array(self._rows), np.array(self._variances), angles_deg=angles_deg, window=self._window)
 
 
 def trial_of(sinogram: Array, variance: Array, *, angles_deg: Array, window: Window | None = None) -> Trial:

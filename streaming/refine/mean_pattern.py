@@ -4,19 +4,21 @@ The mean pattern of a scan has hardly any noise: what it does not fit is wrong i
 misfit itself is taken for the noise, and a phase moves only where it stands out of that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from operando.errors import ProfileError
 from operando.profile import Phase, Profile
+from streaming.channels import background_functions
 from streaming.refine.crystal import N_AXES, read_crystal
 from streaming.refine.fit import Refined, refine
 from streaming.refine.kernel import NOT_CONVERGED, SOLVED
 from streaming.refine.lithium_curve import LithiumCurve
-from streaming.refine.model import ProfileModel, draw, make_model
+from streaming.refine.model import ProfileModel, draw, draw_template, make_model
 from streaming.refine.peak_shape import ConstantShape, InstrumentShape, PeakShape
 from streaming.refine.tables import Grid, MovingPhase
 from streaming.refine.texture import Fibre, Texture, window_of
@@ -123,13 +125,12 @@ def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array
     if known is not None:
         fraction, march = known.lorentz_fraction if fraction is None else fraction, known.march
     else:
-
-        def misfit(fraction: float, march: Mapping[Fibre, float]) -> float:
-            return float(_try(profile, fraction, march, grid, pattern, weights, rounds=1).chi_squared[0])
-
-        march = _find_march(profile, lambda march: misfit(fraction or 0.0, march))
+        if any(phase.fibre is not None and phase.march is None for phase in profile.phases):
+            start = _try(profile, fraction or 0.0, march, grid, pattern, weights, rounds=1)
+            march = find_march(profile, _moved(start), grid=grid, pattern=pattern, weights=weights)
         if fraction is None and not is_given:
-            fraction = _lowest(np.array(_MIXINGS), np.array([misfit(one, march) for one in _MIXINGS]))
+            misfits = [_try(profile, one, march, grid, pattern, weights, rounds=1).chi_squared[0] for one in _MIXINGS]
+            fraction = _lowest(np.array(_MIXINGS), np.array(misfits))
     best = _try(profile, fraction or 0.0, march, grid, pattern, weights, rounds=_ROUNDS)
     fit, background = draw(best.model, best, 0)
     wanted = {phase.name: tuple(phase.refine) for phase in profile.phases}
@@ -144,11 +145,42 @@ def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array
     )
 
 
-def _find_march(profile: Profile, misfit: Callable[[Mapping[Fibre, float]], float]) -> dict[Fibre, float]:
-    """Find the March parameter of each fibre whose phases leave it open, one after the other."""
+def find_march(
+    profile: Profile, phases: Sequence[MovingPhase], *, grid: Grid, pattern: Array, weights: Array
+) -> dict[Fibre, float]:
+    """Find the March parameter of each fibre whose phases leave it open, one after the other.
+
+    Phases stand still meanwhile, so that a trial is a linear fit of amounts and background.
+
+    Parameters
+    ----------
+    phases
+        Where and how wide their reflections are; of the strengths nothing is used.
+    """
+    plain = {phase.name: phase for phase in profile.phases}
+    powder = {one.crystal.name: one for one in moving_phases(profile, lorentz_fraction=0.0)}
     march: dict[Fibre, float] = {
         phase.fibre: 1.0 for phase in profile.phases if phase.fibre is not None and phase.march is None
     }
+    background = background_functions(grid.q, n_functions=profile.refinement.n_background)
+    root = np.sqrt(weights)
+    drawn: dict[tuple[str, float], Array] = {}
+
+    def template(one: MovingPhase, trial: Mapping[Fibre, float]) -> Array:
+        name = one.crystal.name
+        fibre = plain[name].fibre
+        key = (name, trial.get(fibre, 1.0) if fibre is not None else 1.0)
+        if key not in drawn:
+            whole = replace(powder[name].crystal, lengths=one.crystal.lengths, volume_angstrom3=one.crystal.volume_angstrom3)
+            crystal = Texture(window=window_of(profile), march=trial).of(whole, plain[name])
+            drawn[key] = draw_template(replace(one, crystal=crystal), grid)
+        return drawn[key]
+
+    def misfit(trial: Mapping[Fibre, float]) -> float:
+        columns = np.column_stack([*(template(one, trial) for one in phases), background, -background])
+        scale = np.maximum(np.linalg.norm(root[:, None] * columns, axis=0), 1e-300)
+        return float(nnls(root[:, None] * columns / scale, root * np.nan_to_num(pattern))[1]) ** 2
+
     for _ in range(_MARCH_PASSES if len(march) > 1 else 1):
         for fibre in march:
             found = [misfit({**march, fibre: one}) for one in _MARCHES]
