@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from acquisition.twin.score import AnalysedMap, average_over, score_lattice, true_lithium
+from acquisition.twin.score import AnalysedMap, average_over, true_lithium
 from acquisition.twin.slice import Slice
 from acquisition.twin.truth import read_lattices, read_slice
 from benchmarks.study import (
@@ -73,29 +73,48 @@ def figures_of(analysed: Analysed, folder: Path) -> dict[str, Any]:
 
 
 def lattice_row(one: AnalysedMap, lattices: dict[str, Any], sample: Slice, name: str) -> dict[str, float]:
-    """Give bias and scatter of a lattice parameter in mA, and the scatter over what the uncertainties say."""
+    """Give bias and scatter of a lattice parameter in mA, and how often the truth is within one sigma.
+
+    Over voxels whose material has one lattice; ``all_scatter_ma`` is that over all that hold enough, also those where two meet.
+    """
     axis, material = name.split("_", 1)
-    score = score_lattice(one, lattices[f"{axis}/{material}"], sample, material)
-    good = np.isfinite(one.value)
-    sigma = float(np.sqrt(np.nanmean(one.sigma[good] ** 2))) if one.sigma is not None and good.any() else float("nan")
-    scatter = float(np.sqrt(max(score.rms**2 - score.bias**2, 0.0)))
-    return {
-        "bias_ma": 1e3 * score.bias,
-        "scatter_ma": 1e3 * scatter,
-        "sigma_ma": 1e3 * sigma,
-        "coverage_68": float(score.coverage_68 or 0),
-        "voxels": score.n_voxels,
-        "missing": score.n_missing,
-    }
+    true, counts, is_one = true_mean(one, lattices[f"{axis}/{material}"], sample, material, within=1e-3 * ONE_LATTICE_MA[axis])
+    known = counts & np.isfinite(one.value) & np.isfinite(true)
+    pure = known & is_one
+    error_ma = 1e3 * (one.value - true)
+    row = {"voxels": int(pure.sum()), "mixed": int((known & ~pure).sum()), "missing": int((counts & ~known).sum())}
+    if not pure.any():
+        return row
+    row |= {"bias_ma": float(error_ma[pure].mean()), "scatter_ma": float(error_ma[pure].std())}
+    row |= {"all_scatter_ma": float(error_ma[known].std())}
+    if one.sigma is not None:
+        sigma_ma = 1e3 * one.sigma[pure]
+        away = error_ma[pure]
+        row |= {"sigma_ma": float(np.sqrt(np.mean(sigma_ma**2)))}
+        row |= {"coverage_68": float(np.mean(np.abs(away) <= sigma_ma))}
+        # Of what all voxels have in common, a calibration for instance, no voxel's uncertainty knows.
+        row |= {"coverage_68_about_mean": float(np.mean(np.abs(away - away.mean()) <= sigma_ma))}
+    return row
 
 
-def true_mean(one: AnalysedMap, values: NDArray[np.floating], sample: Slice, material: str) -> tuple[Array, NDArray[np.bool_]]:
-    """Give the mean of a quantity over the material in each voxel of a map, and where there is half of the fullest's mass."""
+def true_mean(
+    one: AnalysedMap, values: NDArray[np.floating], sample: Slice, material: str, *, within: float
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Give the mean of a quantity over the material in each voxel of a map, with two masks.
+
+    They tell where there is half of the fullest voxel's mass, and where the quantity spreads by less than ``within`` inside.
+    """
     density = sample.density_of(material)
     mass = average_over(sample, density, like=one)
-    weighted = average_over(sample, np.nan_to_num(values) * density, like=one)
-    mean = np.divide(weighted, mass, out=np.full(mass.shape, np.nan), where=mass > 0)
-    return mean, mass >= 0.5 * mass.max(initial=1e-12)
+    inside = np.where(mass > 0, mass, 1.0)
+    held = np.nan_to_num(values).astype(np.float64)
+    middle = float(np.median(held[density > 0])) if (density > 0).any() else 0.0
+    away = np.where(density > 0, held - middle, 0.0)
+    first = average_over(sample, away * density, like=one) / inside
+    second = average_over(sample, away**2 * density, like=one) / inside
+    spread = np.sqrt(np.maximum(second - first**2, 0.0))
+    mean = np.where(mass > 0, middle + first, np.nan)
+    return mean, mass >= 0.5 * mass.max(initial=1e-12), spread < within
 
 
 def y_row(maps: dict[str, AnalysedMap], sample: Slice) -> dict[str, float]:
@@ -103,8 +122,8 @@ def y_row(maps: dict[str, AnalysedMap], sample: Slice) -> dict[str, float]:
     one = maps.get("y_nmc")
     if one is None or sample.lithium_y is None:
         return {}
-    true, counts = true_mean(one, sample.lithium_y, sample, "nmc")
-    used = counts & np.isfinite(one.value) & np.isfinite(true)
+    true, counts, is_pure = true_mean(one, sample.lithium_y, sample, "nmc", within=ONE_LITHIUM)
+    used = counts & is_pure & np.isfinite(one.value) & np.isfinite(true)
     if not used.any():
         return {"voxels": 0}
     found, wanted = one.value[used], true[used]
@@ -196,6 +215,9 @@ def secondary_row(
     return row
 
 
+ONE_LATTICE_MA = {"a": 1.0, "c": 5.0}
+"""Spread of the true lattice within a voxel, mA: where it is larger two lattices meet, and a mean is none of them."""
+ONE_LITHIUM = 0.02
 CRYSTALLINE = ("fe", "cu", "al", "nmc", "nmc_s", "graphite", "lic30", "lic12", "lic6")
 
 
@@ -203,12 +225,14 @@ def pair_figures(one: dict[str, AnalysedMap], other: dict[str, AnalysedMap], tru
     """Compare c of two cells of the same roll: separation in single voxels, and the sign in regions of ten."""
     slices = [read_slice(path) for path in truths]
     trues = [
-        true_mean(maps["c_nmc"], read_lattices(path)["c/nmc"], sample, "nmc")
+        true_mean(maps["c_nmc"], read_lattices(path)["c/nmc"], sample, "nmc", within=1e-3 * ONE_LATTICE_MA["c"])
         for maps, path, sample in zip((one, other), truths, slices, strict=True)
     ]
     c, d = one["c_nmc"], other["c_nmc"]
     n = min(c.value.shape[0], d.value.shape[0])
-    used = trues[0][1][:n, :n] & trues[1][1][:n, :n] & np.isfinite(c.value[:n, :n]) & np.isfinite(d.value[:n, :n])
+    used = np.isfinite(c.value[:n, :n]) & np.isfinite(d.value[:n, :n])
+    for _, counts, is_one in trues:
+        used &= counts[:n, :n] & is_one[:n, :n]
     difference = (d.value[:n, :n] - c.value[:n, :n])[used]
     wanted = (trues[1][0][:n, :n] - trues[0][0][:n, :n])[used]
     row = {"difference_ma": 1e3 * float(difference.mean()), "true_ma": 1e3 * float(wanted.mean()), "voxels": int(used.sum())}
@@ -216,6 +240,7 @@ def pair_figures(one: dict[str, AnalysedMap], other: dict[str, AnalysedMap], tru
         sigma = np.sqrt(c.sigma[:n, :n][used] ** 2 + d.sigma[:n, :n][used] ** 2)
         row["sigmas"] = float(np.median(np.abs(difference) / sigma))
         row["scatter_sigmas"] = float(abs(difference.mean()) / np.std(difference - wanted))
+    row["scatter_ma"] = 1e3 * float(np.std(difference - wanted))
     regions = difference[: difference.size // 10 * 10].reshape(-1, 10).mean(axis=1)
     true_sign = np.sign(wanted[: difference.size // 10 * 10].reshape(-1, 10).mean(axis=1))
     row["sign_right"] = float(np.mean(np.sign(regions) == true_sign))
