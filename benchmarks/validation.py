@@ -15,6 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from benchmarks import simulated_rows
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "validation.md"
 BEGIN, END = "<!-- by python -m benchmarks.validation -->", "<!-- end -->"
@@ -209,7 +211,16 @@ def replaced(document: str, rows: Sequence[Row]) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the document lacks the marks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}"
+    return with_simulated(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}")
+
+
+def with_simulated(document: str) -> str:
+    """Give the document with a new table of the simulated cells, from the figures that are kept."""
+    before, begin, rest = document.partition(simulated_rows.BEGIN)
+    _, end, after = rest.partition(simulated_rows.END)
+    if not begin or not end:
+        raise ValueError(f"the document lacks the marks {simulated_rows.BEGIN} and {simulated_rows.END}")
+    return f"{before}{begin}\n\n{simulated_rows.table()}\n\n{end}{after}"
 
 
 def run() -> list[Row]:
@@ -227,8 +238,14 @@ def run() -> list[Row]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the checks, print the table, and write it into the document if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--write", action="store_true", help="replace the table of docs/validation.md")
+    parser.add_argument("--write", action="store_true", help="replace the tables of docs/validation.md")
+    parser.add_argument("--simulated", action="store_true", help="only the table of simulated cells, from their kept figures")
     asked = parser.parse_args(arguments)
+    if asked.simulated:
+        print(simulated_rows.table())
+        if asked.write:
+            DOCUMENT.write_text(with_simulated(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+        return
     rows = run()
     print(table(rows))
     if asked.write:
