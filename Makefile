@@ -7,7 +7,7 @@ OUT ?= runs/demo
 # Compiled modules are kept, whatever the shell says: the tests start some hundred processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check unit bench pictures setup lock clean
+.PHONY: help demo test check unit bench pictures setup judges lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -23,7 +23,7 @@ check: setup  ## style, types and layers
 	$(RUN) mypy
 	$(VENV)/bin/lint-imports
 
-unit: setup  ## the tests alone, one file at a time on each of two cores
+unit: setup judges  ## the tests alone, one file at a time on each of two cores
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: setup  ## figures against named peers, into bench.json
@@ -35,12 +35,17 @@ pictures: setup  ## the pictures of README and tour anew, from a demo without a 
 
 setup: $(VENV)/ready  ## the environment
 
+judges: setup  ## programs of others that some tests ask, in an environment of their own
+	./setup.sh judges
+
 $(VENV)/ready: setup.sh requirements.txt pyproject.toml
 	./setup.sh
 
-lock:  ## pin requirements.txt anew from requirements.in (wants uv)
+lock:  ## pin both requirements.txt anew from requirements.in (wants uv)
 	uv pip compile -q --universal --python-version 3.11 --only-binary :all: --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --only-binary :all: --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links tests/judges/requirements.in -o tests/judges/requirements.txt
 
 clean:  ## forget the environment and what runs left
-	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .judges runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

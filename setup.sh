@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make .venv with everything that operando and its tests need. Run by make; safe to run again.
+# Make .venv with everything that operando and its tests need; with the word judges, .judges with programs of others that some
+# tests ask. Run by make; safe to run again.
 set -eu
 cd "$(dirname "$0")"
 VENV=.venv
@@ -67,6 +68,24 @@ install_packages() {
         exit 69
     fi
 }
+
+# Nobody needs the judges to use operando: where they cannot be had, their tests say so and are skipped.
+make_judges() {
+    ! cmp -s tests/judges/requirements.txt .judges/installed.txt || return 0
+    say "installing the programs of others that judge into .judges (about 200 MB, half a minute)"
+    "$VENV/bin/python" -m venv .judges
+    if .judges/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r tests/judges/requirements.txt; then
+        cp tests/judges/requirements.txt .judges/installed.txt
+    else
+        say "they cannot be had: tests that ask them will be skipped"
+        rm -rf .judges
+    fi
+}
+
+if [ "${1:-}" = judges ]; then
+    make_judges
+    exit
+fi
 
 PYTHON_FOUND=$(find_python)
 PACKAGES=$(missing_packages "$PYTHON_FOUND")

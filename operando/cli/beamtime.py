@@ -22,8 +22,8 @@ _MAX_RESTARTS = {"detector": 3, "cell": 3, "reduce": 3, "analyse": 3, "listen": 
 """The plan arms a detector that is back and flies the line again. What holds the state of a run (stages, RunEngine) is not
 started again: it would not be the same run."""
 
-_ENDED = {"aborted": "was aborted", "failed": "failed"}
-"""How a scan may end that is not finished."""
+_ENDED = ("finished", "aborted", "failed")
+"""How a scan may end, as the analysis knows it."""
 
 _RESULTS_SILENT_S = 60.0
 """The analysis publishes at least once a second; a minute of silence while it runs means that it hangs."""
@@ -96,20 +96,45 @@ def start_processes(beamtime: Beamtime, supervisor: Supervisor, roles: Sequence[
 
 
 class PlanWatch:
-    """Knows from the journal whether a run is the last of its plan."""
+    """Knows from the journal whether a plan is over, and how it ended.
 
-    def __init__(self, journal: FeedClient) -> None:
+    Parameters
+    ----------
+    since_s
+        What happened before this time (Unix epoch) is of an earlier plan.
+    """
+
+    def __init__(self, journal: FeedClient, *, since_s: float = 0.0) -> None:
         self._journal = journal
+        self._since_s = since_s
         self._newest_run = ""
-        self._is_over = False
+        self._ended: PlanEnded | None = None
 
-    def is_over_with(self, run: str) -> bool:
-        """Whether the plan has ended and this was its last run."""
+    def listen(self) -> None:
+        """Hear what the journal says."""
         for entry in self._journal.poll(0.0):
-            if isinstance(entry.message, RunStarted):
-                self._newest_run = entry.message.run
-            self._is_over = self._is_over or isinstance(entry.message, PlanEnded)
-        return self._is_over and self._newest_run == run
+            message = entry.message
+            if not isinstance(message, RunStarted | PlanEnded) or message.time_s < self._since_s:
+                continue
+            if isinstance(message, RunStarted):
+                self._newest_run = message.run
+            else:
+                self._ended = message
+
+    def is_over_with(self, last: ScanProgress | None) -> bool:
+        """Whether the plan has ended, and the analysis has spoken the last word on its last run, if it had any."""
+        return self._ended is not None and self._newest_run == ("" if last is None else last.run)
+
+    def check(self) -> None:
+        """Raise ServiceError if the plan failed or never flew, with the reason."""
+        ended = self._ended
+        if ended is not None and (ended.exit_status == "fail" or not self._newest_run):
+            raise ServiceError(f"{ended.plan} failed: {ended.reason or 'no run was begun'}")
+
+    @property
+    def abort_reason(self) -> str:
+        """Why the plan was aborted; empty if it was not."""
+        return self._ended.reason if self._ended is not None and self._ended.exit_status == "abort" else ""
 
 
 def follow_run(
@@ -120,25 +145,30 @@ def follow_run(
     notice: Callable[[Notice], None],
     stop: threading.Event,
     to_end_of_plan: bool = True,
+    since_s: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> ScanProgress | None:
-    """Watch through the results feed until the last line of the plan's last run is analysed; None if stopped before.
+    """Watch through the results feed until the plan is over and its last run analysed; None if stopped before.
+
+    A run that a person aborted is given as well: its state says so, and a notice why.
 
     Parameters
     ----------
     to_end_of_plan
         Whether a plan is flown, which may have several runs; otherwise one run is the end.
+    since_s
+        Plans and runs that began before this time (Unix epoch) are earlier ones of the same folder.
 
     Raises
     ------
     ServiceError
-        If a process died for good, the analysis fell silent, or the run was aborted or failed.
+        If a process died for good, the analysis fell silent, or the plan failed.
     """
     heard_at = clock()
     last: ScanProgress | None = None
     addresses = beamtime.profile.addresses
     with FeedClient(addresses.results) as results, FeedClient(addresses.journal) as journal:
-        plan = PlanWatch(journal)
+        plan = PlanWatch(journal, since_s=since_s)
         while not stop.is_set():
             supervisor.check()
             for entry in results.poll(0.5):
@@ -148,11 +178,16 @@ def follow_run(
                 if not isinstance(entry.message, ScanProgress):
                     continue
                 show(entry.message)
-                if entry.message.state == "finished":
-                    last = entry.message
                 if entry.message.state in _ENDED:
-                    raise ServiceError(f"the scan {_ENDED[entry.message.state]}: see {beamtime.out / 'logs' / 'acquire.log'}")
-            if last is not None and (not to_end_of_plan or plan.is_over_with(last.run)):
+                    last = entry.message
+            plan.listen()
+            if last is not None and not to_end_of_plan:
+                return last
+            if plan.is_over_with(last):
+                plan.check()
+                if plan.abort_reason:
+                    told = f"the scan was aborted: {plan.abort_reason}"
+                    notice(Notice(level="warning", text=told, origin="acquire", time_s=time.time()))
                 return last
             if clock() - heard_at > _RESULTS_SILENT_S:
                 raise ServiceError(f"the analysis has been silent for {_RESULTS_SILENT_S:.0f} s: see {beamtime.out / 'logs'}")

@@ -116,6 +116,8 @@ def conduct(
     ------
     ServiceError
         If there is no screen, or a process fails for good.
+    StoppedError
+        If a person aborted the scan; its picture and summary are there all the same.
     """
     if not headless and not has_screen():
         raise ServiceError("no screen: DISPLAY is not set. Add --headless to draw on a virtual screen and get a picture")
@@ -125,6 +127,7 @@ def conduct(
         progress = stack.enter_context(RunProgress())
         supervisor = stack.enter_context(Supervisor(logs=beamtime.out / "logs", tell=progress.warn))
         progress.step("starting the processes")
+        since_s = time.time()
         start_processes(beamtime, supervisor, roles, window)
         if begin is not None:
             begin()
@@ -136,20 +139,33 @@ def conduct(
             notice=progress.notice,
             stop=stop,
             to_end_of_plan="acquire" in roles,
+            since_s=since_s if "acquire" in roles else 0.0,
         )
         if last is not None:
             if finish is not None:
                 finish(beamtime, last)
-            _wait_for_window(supervisor, progress, stop, headless=headless)
+            _wait_for_window(supervisor, progress, stop, headless=headless, state=last.state)
+    if last is not None and roles[-1] in ("acquire", "listen"):
+        _refuse_unfinished(last, beamtime.out)
     return last
 
 
-def _wait_for_window(supervisor: Supervisor, progress: RunProgress, stop: threading.Event, *, headless: bool) -> None:
+def _refuse_unfinished(last: ScanProgress, out: Path) -> None:
+    if last.state == "aborted":
+        raise StoppedError(f"the scan was aborted; what it measured is in {out}")
+    if last.state == "failed":
+        raise ServiceError(f"the scan failed: see {out / 'logs'}; what it measured is in {out}")
+
+
+def _wait_for_window(
+    supervisor: Supervisor, progress: RunProgress, stop: threading.Event, *, headless: bool, state: str
+) -> None:
     if headless:
         if not supervisor.wait_ended(VIEW, timeout_s=_SNAPSHOT_TIMEOUT_S):
             raise ServiceError(f"the viewer left no picture within {_SNAPSHOT_TIMEOUT_S:.0f} s: see the log of view")
         return
-    progress.step("the scan is complete; close the window to end")
+    how = "was aborted; start another in the window, or close it" if state == "aborted" else "is complete; close the window"
+    progress.step(f"the scan {how} to end")
     while supervisor.is_running(VIEW) and not stop.wait(0.2):
         pass
 

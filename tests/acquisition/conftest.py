@@ -18,8 +18,11 @@ from acquisition.channel_access import use_as_client
 from acquisition.devices.beamline import BeamlineDevices, make_devices
 from operando.profile import Profile, write_profile
 
-N_PORTS = 12
-"""Ports in a row: beamline, cell bridge, a second beamline with its bridge, repeater, and some that nobody serves."""
+RING_PORT = 12
+"""After the first port: where a storage ring of others serves its variables."""
+
+N_PORTS = 14
+"""Ports in a row: beamline, cell bridge, a second beamline with its bridge, repeater, ring, and some that nobody serves."""
 
 SERVE = """
 import importlib, signal, sys, threading
@@ -95,7 +98,7 @@ def ca_port() -> int:
     """The first of several free ports in a row; Channel Access of this process is pointed at all of them before it starts."""
     for first in range(10000 + 40 * (os.getpid() % 500), 32000, N_PORTS):
         if all(_is_free(first + offset) for offset in range(N_PORTS)):
-            use_as_client([first + offset for offset in range(4)])
+            use_as_client([first + offset for offset in (*range(4), RING_PORT)])
             return first
     pytest.fail(f"no {N_PORTS} free ports in a row")
 

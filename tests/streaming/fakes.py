@@ -127,11 +127,11 @@ def frame_of(image_id: int) -> NDArray[np.uint32]:
 class Rig:
     """The whole reduction without threads and sockets, on a clock that is moved by hand."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, expected: ExpectedDetector = EXPECTED, limit_bytes: int = LIMIT_BYTES) -> None:
         self.out = out
         self.clock = FakeClock()
         self.store = MemoryStore()
-        self.intake = Intake(EXPECTED, integrator_of_mask, limit_bytes=LIMIT_BYTES)
+        self.intake = Intake(expected, integrator_of_mask, limit_bytes=limit_bytes)
         self.collector = Collector(
             q=Q,
             out=out,

@@ -1,11 +1,12 @@
-"""Every plan of the catalogue, aborted at its messages: the beamline is always left safe.
+"""Every plan of the catalogue, aborted at every place that gives a message: the beamline is always left safe.
 
-All messages of all plans take minutes; here each plan is aborted at every sixth, each begun elsewhere, so that together they
-meet every message that the plans have in common. Set ``EVERY`` to 1 to try them all.
+A place is the line of the plan's code and of all that called it, for either axis that sweeps and with or without beam. Plans
+have most of their places in common, and come to some again with every line and run: each is tried once. Set ``EVERY_MESSAGE``
+to try them again wherever they come, which takes minutes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import pytest
@@ -14,15 +15,17 @@ from bluesky.utils import RunEngineInterrupted
 
 from acquisition.cell.history import CellHistory
 from acquisition.plans.bound import plans_of
+from acquisition.plans.catalogue import CATALOGUE
 from acquisition.safety import CellInterlock
 from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, RunStarted, RunStopped
 from operando.profile import CellLimits
 
-EVERY = 6
+EVERY_MESSAGE = False
 
 SHORT: dict[str, dict[str, Any]] = {
-    "xrdct": {"start_line": 1},
+    "xrdct": {},
     "continuous_rotation": {"n_angles": 2, "n_positions": 2, "exposure_s": 1.5},
+    "steered": {"missing_points": 1},
     "slice_stack": {"heights_mm": [0.5], "axis": "z"},
     "series": {"n_tomograms": 1},
     "sparse_series": {"n_tomograms": 1, "interval_s": 1},
@@ -36,10 +39,6 @@ SHORT: dict[str, dict[str, Any]] = {
     "air_and_transmission": {"air_mm": 1.0, "n_frames": 2},
     "beam_damage": {"fresh_mm": 0.5, "n_repeats": 1, "beam_off_s": 2},
 }
-
-
-FIVE_LINES = ("align", "sign_test")
-"""Their messages are those of ``xrdct``, over and over."""
 
 
 @pytest.fixture
@@ -57,24 +56,35 @@ def one_line(small_beamline: Callable[[], Any]) -> Callable[[str], Any]:
     return make
 
 
-def fly(engine: RunEngine, beamline: Any, name: str, *, abort_at: int | None) -> int:
-    """Fly a plan, abort it as one of its messages is processed, and give the number of messages seen."""
+def fly(
+    engine: RunEngine, beamline: Any, name: str, *, abort_at: int | None = None, places: list[Hashable] | None = None
+) -> None:
+    """Fly a plan; abort it as one of its messages is processed, or note the place of each."""
+    plan = plans_of(beamline.station, beamline.profile)[name](**SHORT[name])
     n_messages = 0
 
     def hook(message: Any) -> None:
         nonlocal n_messages
         n_messages += 1
+        if places is not None:
+            places.append((message.command, name == "continuous_rotation", name == "dark", *place_in(plan)))
         if n_messages == abort_at:
             engine.loop.create_task(engine._abort_coro("somebody said so"))
 
     engine.msg_hook = hook
     try:
-        engine(plans_of(beamline.station, beamline.profile)[name](**SHORT[name]), beamline.announcer.document)
+        engine(plan, beamline.announcer.document)
     except RunEngineInterrupted:
         pass
     finally:
         engine.msg_hook = None
-    return n_messages
+
+
+def place_in(plan: Any) -> Iterator[tuple[str, int]]:
+    """Give where a plan stands: code and line of each generator, from the outermost to the one that gave the message."""
+    while plan is not None and getattr(plan, "gi_frame", None) is not None:
+        yield plan.gi_code.co_name, plan.gi_frame.f_lineno
+        plan = plan.gi_yieldfrom
 
 
 def assert_safe(beamline: Any) -> None:
@@ -90,15 +100,31 @@ def assert_safe(beamline: Any) -> None:
     assert len(beamline.messages(RunStopped)) == len(beamline.messages(RunStarted))
 
 
+def test_every_plan_is_aborted_here() -> None:
+    assert set(SHORT) == set(CATALOGUE)
+
+
+@pytest.fixture(scope="module")
+def tried() -> set[Hashable]:
+    """The places at which a plan was aborted so far."""
+    return set()
+
+
 @pytest.mark.parametrize("name", SHORT)
-def test_abort_of_any_plan_leaves_the_beamline_safe(engine: RunEngine, one_line: Callable[[str], Any], name: str) -> None:
-    n_messages = fly(engine, one_line(name), name, abort_at=None)
-    assert n_messages > 40
-    every = 4 * EVERY if name in FIVE_LINES else EVERY
-    for at in range(1 + list(SHORT).index(name) % EVERY, n_messages, every):
+def test_abort_at_any_place_of_any_plan_leaves_the_beamline_safe(
+    engine: RunEngine, one_line: Callable[[str], Any], name: str, tried: set[Hashable]
+) -> None:
+    places: list[Hashable] = []
+    fly(engine, one_line(name), name, places=places)
+    assert len(places) > 40
+    assert len(set(places)) > 40, "the places are told apart"
+    for at, place in enumerate(places, start=1):
+        if place in tried and not EVERY_MESSAGE:
+            continue
         beamline = one_line(name)
         fly(engine, beamline, name, abort_at=at)
         assert_safe(beamline)
+        tried.add(place)
 
 
 def test_interlock_that_trips_in_mid_line_closes_the_shutter_until_a_person_resumes(
