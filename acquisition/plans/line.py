@@ -22,6 +22,7 @@ from acquisition.devices.shutter import CLOSED, OPEN
 from acquisition.devices.trigger import GateTrain
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.layout import Flown, Layout, Sweep
+from acquisition.plans.waits import Waits
 from operando.profile import Control
 from operando.scan import LineKey
 
@@ -112,6 +113,7 @@ class Flyer:
     late_told: list[float] = field(default_factory=list)
     """How late images were, s, once that has been said: once in a run is enough."""
     clock: Callable[[], float] = time.time
+    waits: Waits = field(default_factory=lambda: Waits(clock=time.time))
 
     def arm(self, *, n_lines: int) -> Generator[Msg, Any, Stretch]:
         """Arm the detector for one image at each gate of so many lines; returns the stretch that begins."""
@@ -216,6 +218,7 @@ class Flyer:
         yield from self._started(bps.abs_set(self.images, wanted, group="images"))
         yield from bps.wait(group="images", timeout=n_points * IMAGES_S + ANSWER_S)
         self._check(stretch)
+        self.waits.add("the detector's images", self.clock() - asked_s)
         self._tell_if_late(self.clock() - asked_s)
         sent = self.devices.detector.images_sent()
         if sent is not None and sent != wanted:
@@ -244,7 +247,7 @@ class Flyer:
         if len(times_s) == n_points:
             half_s = 0.5 * self.layout.flight.exposure_s
             start_s, end_s = float(times_s[0]) - half_s, float(times_s[-1]) + half_s
-        cell = yield from self._cell_at(0.5 * (start_s + end_s))
+        cell = yield from self.waits.during("readings of the cell", self._cell_at(0.5 * (start_s + end_s)))
         self._check(stretch)
         is_captured = len(captured) == n_points
         angle_deg = float(rotation[self.devices.rotation.name]["value"])

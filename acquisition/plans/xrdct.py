@@ -47,6 +47,9 @@ Plan = Generator[Msg, Any, Any]
 FAILURES = (LineFailedError, FailedStatus, TimeoutError)
 """What ends an attempt and not the scan: missing gates or frames, a motion that did not arrive, a device that was late."""
 
+FAILED = "attempts that failed, pauses and suspensions"
+"""What such an attempt took, when it is said what a run waited for."""
+
 N_STATUSES = 8
 """No attempt starts more than this many motions and armings at once; each may fail late, and is thrown at the plan once."""
 
@@ -133,7 +136,10 @@ def xrdct(
         for device, stream in ((devices.detector, "frames"), (devices.trigger, "gates")):
             yield from interruptions.undisturbed(partial(bps.declare_stream, device, name=stream, collect=True))
         yield from flyer.baseline()
+        began_s = flyer.clock()
         reason = yield from _fly_all(flyer, profile, holder, backlog)
+        if longer := flyer.waits.words(flown_s=flyer.clock() - began_s, planned_s=layout.total_s):
+            announcer.notice("info", longer)
         yield from flyer.baseline()
         yield from bps.close_run(reason=reason or None)
 
@@ -191,7 +197,7 @@ def _fly_all(flyer: Flyer, profile: Profile, holder: Holder, backlog: Backlog) -
             flyer.steering.flew()
         if not pending:
             yield from _even_if_others_fail(partial(_close, flyer.devices))
-            yield from wait_for_word(backlog)
+            yield from flyer.waits.during("the reduction", wait_for_word(backlog))
             if flyer.steering is not None:
                 yield from flyer.steering.last_word()
         holes = flyer.steering.take_holes() if flyer.steering is not None else []
@@ -220,6 +226,7 @@ def _fly_until_flown(
             return None, stretch
         yield from _wait_for_good_time(flyer, holder)
         n_interruptions = flyer.interruptions.count
+        began_s = flyer.clock()
         try:
             if stretch is None or not stretch.has_room(flyer.layout.flight.n_points):
                 stretch = yield from flyer.arm(n_lines=n_lines)
@@ -227,10 +234,11 @@ def _fly_until_flown(
             return key, stretch
         except FAILURES as failure:
             stretch = None
+            flyer.waits.add(FAILED, flyer.clock() - began_s)
             is_own_fault = flyer.interruptions.count == n_interruptions and not isinstance(failure, InterruptedLineError)
             n_failures += is_own_fault
             flyer.announcer.abort_line(_reason(failure))
-            yield from _again_after_late_failures(flyer.give_up)
+            yield from flyer.waits.during(FAILED, _again_after_late_failures(flyer.give_up))
             if n_failures >= profile.scan.max_attempts:
                 raise RuntimeError(f"line {line.index} failed {n_failures} times, at last: {_reason(failure)}") from failure
 
@@ -240,12 +248,13 @@ def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:
     if holder.must_hold():
         yield from bps.abs_set(flyer.devices.shutter, CLOSED, group="hold")
         yield from bps.wait(group="hold", timeout=ANSWER_S)
-        yield from holder.hold()
-    yield from wait_past_topup(
+        yield from flyer.waits.during("the reduction", holder.hold())
+    topup = wait_past_topup(
         flyer.devices.ring.countdown,
         need_s=flyer.layout.line_s,
         notify=lambda text: flyer.announcer.notice("info", text),
     )
+    yield from flyer.waits.during("top-ups", topup)
 
 
 def _rest(devices: "BeamlineDevices", interruptions: Interruptions, *, speeds: Mapping[str, float]) -> Plan:

@@ -21,6 +21,7 @@ from operando.cli import (
     process,
     profile,
     replay,
+    resume,
     run,
     score,
     sector,
@@ -54,6 +55,7 @@ app = typer.Typer(
 for module in (
     demo,
     run,
+    resume,
     view,
     figure,
     export,

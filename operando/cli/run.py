@@ -98,6 +98,7 @@ def conduct(
     doing: str = "scanning",
     begin: Callable[[], None] | None = None,
     finish: Finish | None = None,
+    is_new_folder: bool = True,
 ) -> ScanProgress | None:
     """Supervise the roles and a window to the end of the scan; None if it was stopped before.
 
@@ -111,6 +112,8 @@ def conduct(
         Called when all processes are ready.
     finish
         Called with the last word of the analysis, while all processes still answer.
+    is_new_folder
+        Whether a folder that holds another run is refused.
 
     Raises
     ------
@@ -121,7 +124,8 @@ def conduct(
     """
     if not headless and not has_screen():
         raise ServiceError("no screen: DISPLAY is not set. Add --headless to draw on a virtual screen and get a picture")
-    refuse_used_folder(beamtime.out)
+    if is_new_folder:
+        refuse_used_folder(beamtime.out)
     with ExitStack() as stack:
         window = _window(beamtime, stack, headless=headless)
         progress = stack.enter_context(RunProgress())

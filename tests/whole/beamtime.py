@@ -22,9 +22,7 @@ def processes(profile: Profile, out: Path) -> Iterator[dict[str, subprocess.Pope
             for role in roles:
                 started[role] = _start(role, out)
             for role in roles:
-                pipe = started[role].stdout
-                assert pipe is not None
-                assert pipe.readline() == b"ready\n", (out / f"{role}.log").read_text()
+                _await_ready(started[role], role, out)
         yield started
     finally:
         for process in started.values():
@@ -33,6 +31,20 @@ def processes(profile: Profile, out: Path) -> Iterator[dict[str, subprocess.Pope
             process.wait(15)
             assert process.stdout is not None
             process.stdout.close()
+
+
+def start_again(started: dict[str, "subprocess.Popen[bytes]"], role: str, out: Path) -> None:
+    """Start a process that has ended once more, with what the profile in the folder says now; returns when it is ready."""
+    pipe = started[role].stdout
+    assert pipe is not None
+    pipe.close()
+    started[role] = _start(role, out)
+    _await_ready(started[role], role, out)
+
+
+def _await_ready(process: "subprocess.Popen[bytes]", role: str, out: Path) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n", (out / f"{role}.log").read_text()
 
 
 def _start(role: str, out: Path) -> "subprocess.Popen[bytes]":
