@@ -1,8 +1,8 @@
 """Whether the rings of a pin are where the geometry says: receives lines with sectors of azimuth, gives how far they are off.
 
-A ring that is displaced by d has, in the direction eta, its radius changed by d cos(eta - eta_d), and by as much the other
-way on the opposite side. Opposite azimuths share a sector, which sees both, d |cos(eta - eta_d)| to either side: the variance of
-the reflection goes as 1 + cos(2 (eta - eta_d)). A reflection that is only wider than was thought is so in every sector alike.
+A ring that is displaced by d has, in the direction eta, its radius changed by d cos(eta - eta_d), and by as much the other way
+on the opposite side. Opposite azimuths share a sector, which sees both, d |cos(eta - eta_d)| to either side: there the variance
+of the reflection goes as 1 + cos(2 (eta - eta_d)). One that is only wider than was thought is so in every sector alike.
 """
 
 from collections.abc import Sequence

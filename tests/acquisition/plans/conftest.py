@@ -434,6 +434,13 @@ class FakeBeamline:
         )
 
 
+def place_in(plan: Any) -> Iterator[tuple[str, int]]:
+    """Give where a plan stands: code and line of each generator, from the outermost to the one that gave the message."""
+    while plan is not None and getattr(plan, "gi_frame", None) is not None:
+        yield plan.gi_code.co_name, plan.gi_frame.f_lineno
+        plan = plan.gi_yieldfrom
+
+
 @pytest.fixture(scope="session")
 def small_profile() -> Profile:
     """Three lines of five points, so small that a scan of the fakes takes a tenth of a second."""

@@ -6,7 +6,7 @@ to try them again wherever they come, which takes minutes.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from acquisition.plans.catalogue import CATALOGUE
 from acquisition.safety import CellInterlock
 from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, RunStarted, RunStopped
 from operando.profile import CellLimits
+from tests.acquisition.plans.conftest import place_in
 
 EVERY_MESSAGE = False
 
@@ -78,13 +79,6 @@ def fly(
         pass
     finally:
         engine.msg_hook = None
-
-
-def place_in(plan: Any) -> Iterator[tuple[str, int]]:
-    """Give where a plan stands: code and line of each generator, from the outermost to the one that gave the message."""
-    while plan is not None and getattr(plan, "gi_frame", None) is not None:
-        yield plan.gi_code.co_name, plan.gi_frame.f_lineno
-        plan = plan.gi_yieldfrom
 
 
 def assert_safe(beamline: Any) -> None:

@@ -1,7 +1,7 @@
 """A pause, suspension, abort or halt at any message of the plan."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
 
 from operando.messages import LineAborted, LineAnnounced, LineFlown, RunStarted, RunStopped
+from tests.acquisition.plans.conftest import place_in
 
 Interrupt = Callable[[RunEngine], Coroutine[Any, Any, None]]
 
@@ -78,30 +79,34 @@ def assert_at_rest(beamline: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def n_messages(engine: RunEngine, small_beamline: Callable[[], Any]) -> int:
-    """How many messages the undisturbed plan has."""
-    n_seen = 0
+def places(engine: RunEngine, small_beamline: Callable[[], Any]) -> list[int]:
+    """The numbers of the undisturbed plan's messages, of each place in its code that gives one the first."""
+    seen: dict[Hashable, int] = {}
+    n_messages = 0
     beamline = small_beamline()
+    plan = beamline.plan()
 
-    def count(message: Any) -> None:
-        nonlocal n_seen
-        n_seen += 1
+    def note(message: Any) -> None:
+        nonlocal n_messages
+        n_messages += 1
+        seen.setdefault((message.command, *place_in(plan)), n_messages)
 
-    engine.msg_hook = count
-    engine(beamline.plan(), beamline.announcer.document)
+    engine.msg_hook = note
+    engine(plan, beamline.announcer.document)
     engine.msg_hook = None
-    assert n_seen > 60
-    return n_seen
+    assert n_messages > 60
+    assert len(seen) > 40
+    # The RunEngine itself cannot be suspended at a plan's last messages; suspenders are removed before (xrdct).
+    return [number for number in seen.values() if number < n_messages - 5]
 
 
-# A pause is tried at every message, the others, whose ways through the plan are the same, at every third.
+# A pause is tried at every place; a suspension, whose ways through the plan are the same, and an end (test_safe_ends) at some.
 @pytest.mark.parametrize(("interrupt", "every"), [(pause, 1), (suspend, 3)])
-def test_pause_or_suspension_at_any_message_costs_no_pixel_and_gives_none_twice(
-    engine: RunEngine, small_beamline: Callable[[], Any], n_messages: int, interrupt: Interrupt, every: int
+def test_pause_or_suspension_at_any_place_costs_no_pixel_and_gives_none_twice(
+    engine: RunEngine, small_beamline: Callable[[], Any], places: list[int], interrupt: Interrupt, every: int
 ) -> None:
     n_repeated = 0
-    # The RunEngine itself cannot be suspended at a plan's last messages; suspenders are removed before (xrdct).
-    for at in range(1, n_messages - 5, every):
+    for at in places[::every]:
         beamline = small_beamline()
         fly(engine, beamline, at=at, interrupt=interrupt)
         assert_whole_and_once(beamline)
@@ -111,11 +116,11 @@ def test_pause_or_suspension_at_any_message_costs_no_pixel_and_gives_none_twice(
     assert n_repeated > 10 / every
 
 
-@pytest.mark.parametrize(("interrupt", "every"), [(abort, 1), (halt, 3)])
-def test_abort_or_halt_at_any_message_leaves_the_beamline_safe(
-    engine: RunEngine, small_beamline: Callable[[], Any], n_messages: int, interrupt: Interrupt, every: int
+@pytest.mark.parametrize(("interrupt", "every"), [(abort, 4), (halt, 2)])
+def test_abort_or_halt_leaves_the_beamline_safe(
+    engine: RunEngine, small_beamline: Callable[[], Any], places: list[int], interrupt: Interrupt, every: int
 ) -> None:
-    for at in range(1, n_messages, every):
+    for at in places[::every]:
         beamline = small_beamline()
         fly(engine, beamline, at=at, interrupt=interrupt)
         assert_at_rest(beamline)
