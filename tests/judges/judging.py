@@ -53,6 +53,18 @@ def judge(
 
 
 @contextmanager
+def script(name: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a script of this folder by the judges' Python, with pipes to speak with it."""
+    command = [judging_python(), str(Path(__file__).with_name(name)), *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
 def tickit(
     configuration: str, folder: Path, *, environment: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:

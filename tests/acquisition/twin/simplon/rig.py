@@ -43,13 +43,14 @@ def small_head() -> DetectorHead:
 
 
 class Bench:
-    """A server with a client and a receiver around it."""
+    """A server with a client and a receiver around it, unless somebody else takes the stream."""
 
-    def __init__(self, server: SimplonServer) -> None:
+    def __init__(self, server: SimplonServer, *, takes_stream: bool = True) -> None:
         self.server = server
         self.http = httpx.Client(base_url=server.rest_url, timeout=20)
         self.pull: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
-        self.pull.connect(server.stream_address)
+        if takes_stream:
+            self.pull.connect(server.stream_address)
 
     def close(self) -> None:
         self.http.close()
