@@ -2,6 +2,10 @@
 
 A voxel at (x, y) mm from the rotation axis lies at s = x cos(theta) + y sin(theta) on the line at angle theta, readback
 m = s + centre. Values between two grid points are interpolated linearly; beyond the ends of the line nothing is added.
+
+Floor for one line in the middle of others, 550 points, 24 columns, 550 x 550 voxels: reads and writes 58 MB once, 2.3 ms on one
+core; three lines are then 17 million interpolations of two operations each, in vectors of eight. Measured on one core of a busy
+machine: 9 ms, and 15 ms where the loop over columns is left to the compiler.
 """
 
 import math
@@ -10,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from streaming.vectors import EIGHT, add_between
 
 Array = NDArray[np.float64]
 
@@ -25,11 +31,13 @@ def _add_rows(  # type: ignore[no-untyped-def]
 ):
     n_voxels, n_channels = volume.shape[1], volume.shape[2]
     n_lines, n_points = rows.shape[0], rows.shape[1]
+    n_even = n_channels // EIGHT * EIGHT
+    flat, all_rows = volume.reshape(volume.size), rows.reshape(rows.size)
     for row in range(first_row, last_row):
         y = row - half_width
         for column in range(n_voxels):
             x = column - half_width
-            voxel = volume[row, column]
+            at = (row * n_voxels + column) * n_channels
             for line in range(n_lines):
                 # cosine and sine are scaled so that the place comes out in grid steps.
                 place = x * cosine[line] + y * sine[line] + offset[line]
@@ -39,9 +47,12 @@ def _add_rows(  # type: ignore[no-untyped-def]
                         continue
                     lower = n_points - 2
                 fraction = place - lower
-                left, right = rows[line, lower], rows[line, lower + 1]
-                for channel in range(n_channels):
-                    voxel[channel] += left[channel] + fraction * (right[channel] - left[channel])
+                left = (line * n_points + lower) * n_channels
+                for channel in range(0, n_even, EIGHT):
+                    add_between(flat, at + channel, all_rows, left + channel, left + channel + n_channels, fraction)
+                for channel in range(n_even, n_channels):
+                    below, above = all_rows[left + channel], all_rows[left + channel + n_channels]
+                    flat[at + channel] += below + fraction * (above - below)
 
 
 def add_back_projections(
@@ -59,7 +70,8 @@ def add_back_projections(
     Parameters
     ----------
     volume
-        Shape (n_voxels, n_voxels, n_channels): y upwards, x, channel; its middle is the rotation axis.
+        Shape (n_voxels, n_voxels, n_channels): y upwards, x, channel; its middle is the rotation axis. A number of channels
+        that is a multiple of eight is a third faster.
     rows
         Shape (n_lines, n_points, n_channels).
     angles_deg

@@ -19,6 +19,7 @@ from streaming.back_projection import add_back_projections
 from streaming.iterate import reconstruct_non_negative
 from streaming.projection import Rays
 from streaming.sinogram import Projection
+from streaming.vectors import EIGHT
 
 Array = NDArray[np.float64]
 Filter = Literal["ramp", "shepp-logan", "hann"]
@@ -34,7 +35,7 @@ LEAST_MEASURED = 0.5
 """Part of a line that must be measured for it to be reconstructed: across larger holes a filled line is mostly invented."""
 
 _N_EXTRA = 2
-"""Columns beside the channels in every row: noise, and coverage."""
+"""Columns before the channels in every row: noise, and coverage. Zeros behind them make the number a multiple of eight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,7 +55,7 @@ class Slice:
 class _Row:
     projection: Projection
     values: Array
-    """Filtered channels, filtered noise, coverage; shape (n_points, n_channels + 2)."""
+    """Filtered noise, coverage, filtered channels, zeros; shape (n_points, n_columns)."""
 
 
 class Reconstruction:
@@ -94,7 +95,8 @@ class Reconstruction:
         self._rows: dict[int, _Row] = {}
         self._weights: dict[int, float] = {}
         n_voxels = max(1, round(grid.n_points * grid.step_mm / self.pixel_mm))
-        self._volume = np.zeros((n_voxels, n_voxels, n_channels + _N_EXTRA))
+        self._channels = slice(_N_EXTRA, _N_EXTRA + n_channels)
+        self._volume = np.zeros((n_voxels, n_voxels, -(-(n_channels + _N_EXTRA) // EIGHT) * EIGHT))
 
     @property
     def axis_mm(self) -> Array:
@@ -133,9 +135,9 @@ class Reconstruction:
         total = sum(self._weights.values())
         scale = np.pi / total if total else 0.0
         return Slice(
-            channels=self._volume[..., :-_N_EXTRA] * scale,
-            noise=np.maximum(self._volume[..., -2], 0.0) * scale**2,
-            coverage=self._volume[..., -1] / self.grid.angles_deg.size,
+            channels=self._volume[..., self._channels] * scale,
+            noise=np.maximum(self._volume[..., 0], 0.0) * scale**2,
+            coverage=self._volume[..., 1] / self.grid.angles_deg.size,
             n_lines=len(self._rows),
         )
 
@@ -184,22 +186,19 @@ class Reconstruction:
             Shape (n_voxels, n_voxels, n_out).
         """
         volume = np.zeros((*self._volume.shape[:2], mixing.shape[0]))
-        rows = np.stack([row.values[:, :-_N_EXTRA] @ mixing.T for row in self._rows.values()])
+        rows = np.stack([row.values[:, self._channels] @ mixing.T for row in self._rows.values()])
         self._back_project(volume, rows * weights[:, None, None], [row.projection for row in self._rows.values()])
         return volume
 
     def _filtered(self, projection: Projection) -> _Row:
         channels, variance = fill_unmeasured(projection)
         step_mm = self.grid.step_mm
-        values = np.column_stack(
-            [
-                convolved(channels, self._kernel) / step_mm,
-                # Between two points the interpolation averages their noise: the mean over all places is taken for each.
-                convolved(variance[:, None], self._kernel**2) / step_mm**2 * interpolated_noise(self._kernel),
-                projection.is_measured.astype(np.float64),
-            ]
-        )
-        return _Row(projection=projection, values=np.ascontiguousarray(values))
+        values = np.zeros((channels.shape[0], self._volume.shape[2]))
+        # Between two points the interpolation averages their noise: the mean over all places is taken for each.
+        values[:, 0] = convolved(variance[:, None], self._kernel**2)[:, 0] / step_mm**2 * interpolated_noise(self._kernel)
+        values[:, 1] = projection.is_measured
+        values[:, self._channels] = convolved(channels, self._kernel) / step_mm
+        return _Row(projection=projection, values=values)
 
     def _add(self, differences: list[tuple[_Row, Array]]) -> None:
         if not differences:
@@ -336,5 +335,5 @@ def _differences(rows: _Rows, weights: _Weights, *, sign: float, other: tuple[_R
             continue
         n_channels = row.values.shape[1] - _N_EXTRA
         extra = [weight**2 - before**2, 0.0 if is_same else 1.0]
-        differences.append((row, sign * np.r_[np.full(n_channels, weight - before), extra]))
+        differences.append((row, sign * np.r_[extra, np.full(n_channels, weight - before)]))
     return differences

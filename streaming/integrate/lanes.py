@@ -15,6 +15,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from streaming.vectors import place_of, spread
+
 LANES = 64
 N_PLANES = 16
 """Bits of a correction within its bin: its rounding is 1.5e-7 of a correction where they differ by two percent."""
@@ -36,16 +38,8 @@ def planes_of(numbers: NDArray[np.uint16]) -> NDArray[np.uint64]:
 
 def _load(context: Any, builder: Any, array_type: Any, array: Any, first: Any, n: int) -> Any:
     """Give ``n`` elements of an array from ``first`` on as one vector."""
-    element = context.get_data_type(array_type.dtype)
-    data = context.make_array(array_type)(context, builder, array).data
-    place = builder.bitcast(builder.gep(data, [first]), ir.VectorType(element, n).as_pointer())
-    return builder.load(place, align=context.get_abi_sizeof(element))
-
-
-def _spread(builder: Any, value: Any, n: int) -> Any:
-    """Give a vector of one value."""
-    one = builder.insert_element(ir.Constant(ir.VectorType(value.type, n), ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), n), [0] * n))
+    place = place_of(context, builder, array_type, array, first, n)
+    return builder.load(place, align=context.get_abi_sizeof(context.get_data_type(array_type.dtype)))
 
 
 def _comparison(predicate: str) -> Any:
@@ -53,7 +47,7 @@ def _comparison(predicate: str) -> Any:
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             array, first, value = arguments
             here = _load(context, builder, signature.args[0], array, first, LANES)
-            return builder.bitcast(builder.icmp_unsigned(predicate, here, _spread(builder, value, LANES)), _WORD)
+            return builder.bitcast(builder.icmp_unsigned(predicate, here, spread(builder, value, LANES)), _WORD)
 
         return types.uint64(counts, types.int64, counts.dtype), generate
 
@@ -105,7 +99,7 @@ def sum_of_planes(typing_context, planes, block, bits):  # type: ignore[no-untyp
         here = _load(context, builder, signature.args[0], array, begin, N_PLANES)
         count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_PLANES, [_PLANES]), "llvm.ctpop.v16i64")
         add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_WORD, [_PLANES]), "llvm.vector.reduce.add.v16i64")
-        shared = builder.call(count, [builder.and_(here, _spread(builder, chosen, N_PLANES))])
+        shared = builder.call(count, [builder.and_(here, spread(builder, chosen, N_PLANES))])
         return builder.call(add, [builder.shl(shared, ir.Constant(_PLANES, list(range(N_PLANES))))])
 
     return types.int64(planes, types.int64, types.uint64), generate
