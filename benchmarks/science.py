@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label, uniform_filter
@@ -32,6 +33,7 @@ from benchmarks.study import (
     scores_of,
     write_json,
 )
+from streaming.projection import Rays
 
 Array = NDArray[np.float64]
 
@@ -70,6 +72,7 @@ def figures_of(analysed: Analysed, folder: Path) -> dict[str, Any]:
         "x": x_rows(maps, rows, sample),
         "shares": share_rows(analysed, sample),
         "coverage": {name: row["coverage_68"] for name, row in rows.items() if row.get("coverage_68") is not None},
+        "transmission": transmission_row(analysed, truth),
         "secondary": secondary_row(maps, rows, sample, lattices),
         "rwp": float(np.nanmedian(maps["rwp"].value)) if "rwp" in maps else None,
         "mean_rwp": 100 * float(mean.refined.rwp[0]),
@@ -200,6 +203,31 @@ def share_rows(analysed: Analysed, sample: Slice) -> dict[str, Any]:
     inner, outer = (radius > 1.0) & (radius < 2.0), (radius > 3.5) & (radius < 4.5)
     ratio = (amount[inner].sum() / wanted[inner].sum()) / (amount[outer].sum() / wanted[outer].sum())
     return {"parts": parts, "graphite_inner_over_outer": float(ratio)}
+
+
+def transmission_row(analysed: Analysed, truth: Path) -> dict[str, float]:
+    """Give how far the transmission that corrected each ray is from the true one, percent, over rays through the cell."""
+    made_of = analysed.result.ingredients
+    grid = made_of.grid
+    with h5py.File(truth) as file:
+        attenuation, axis_mm = file["attenuation_per_mm"][()].astype(np.float64), file["x_mm"][()]
+    chosen = [line for line in made_of.lines[:: max(1, len(made_of.lines) // N_RAYS_ANGLES)] if line.gain is not None]
+    if not chosen:
+        return {}
+    rays = Rays(
+        angles_deg=grid.angles_deg[[line.key.line for line in chosen]],
+        first_s_mm=grid.first_position_mm - made_of.centre_mm,
+        step_mm=grid.step_mm,
+        n_points=grid.n_points,
+        pixel_mm=float(axis_mm[1] - axis_mm[0]),
+        n_voxels=axis_mm.size,
+    )
+    true = np.exp(-rays.project(attenuation[..., None])[..., 0])
+    off = 100 * (np.stack([1 / line.gain for line in chosen if line.gain is not None]) / true - 1)[true < 0.9]
+    return {"mean_percent": float(off.mean()), "rms_percent": float(np.sqrt(np.mean(off**2)))}
+
+
+N_RAYS_ANGLES = 12
 
 
 def secondary_row(

@@ -85,6 +85,14 @@ def asked() -> Iterator[Asked]:
         key = f"{cell}/axis-30"
         yield Asked(what=f"{cell}: LiC6 : LiC12 off", key=key, of=_ratio_off, must=5, target=3, unit="%")
         yield Asked(what=f"{cell}: worst part by weight off", key=key, of=_worst_part, must=2, target=1, unit="wt%")
+    yield Asked(
+        what="transmission of rays through the cell, RMS off",
+        key="aaa-charged-c2/ring",
+        of=lambda one: one["transmission"]["rms_percent"],
+        must=2,
+        target=0.5,
+        unit="%",
+    )
     for window in ("ring", "axis-30", "axis-15"):
         yield Asked(
             what=f"false fall-off of graphite towards the middle, {window}",
