@@ -17,6 +17,7 @@ import numpy as np
 from acquisition.twin.phases import LITHIUM_X
 from acquisition.twin.slice import Slice, grams_per_c6
 from acquisition.twin.truth import read_slice
+from benchmarks.science import commit, keep
 from benchmarks.study import (
     SECTORS,
     Analysed,
@@ -117,9 +118,11 @@ def study(*, sector: str) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Print the slopes, in the full ring and about the rotation axis."""
+    """Print the slopes and keep them: in the full ring and about the rotation axis, or in the windows that are named."""
     for sector in sys.argv[1:] or ("ring", "axis-30"):
-        print(json.dumps({sector: study(sector=sector)}, indent=1))
+        found = study(sector=sector)
+        print(json.dumps({sector: found}, indent=1), flush=True)
+        keep({f"18650-balance/{sector}": {"commit": commit(), **found}})
 
 
 if __name__ == "__main__":

@@ -295,10 +295,17 @@ def study(cell: str, *, sector: str, every: int = 1, settings: Sequence[str] = (
     return analyse(chosen, read_recording(path, sector=sector, every=every)), folder
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Give the commit that is checked out."""
     return subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+def keep(figures: dict[str, Any]) -> None:
+    """Add figures to those that are kept for the document."""
+    kept = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
+    write_json(FIGURES, {**kept, **figures})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -317,16 +324,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         analysed, folder = study(cell, sector=asked.sector, every=asked.every, settings=asked.set)
         figures = figures_of(analysed, folder)
         print(json.dumps({cell: figures}, indent=1, default=float), flush=True)
-        known[f"{cell}/{asked.sector}{asked.tag}"] = {"commit": _commit(), "set": asked.set, "every": asked.every, **figures}
+        known[f"{cell}/{asked.sector}{asked.tag}"] = {"commit": commit(), "set": asked.set, "every": asked.every, **figures}
         done[cell] = (analysed.maps(), folder / "patterns-truth.h5")
     if len(done) == 2:
         (one, first), (other, second) = done.values()
         pair = pair_figures(one, other, (first, second))
         print(json.dumps(pair, indent=1))
-        known[f"{'/'.join(done)}/{asked.sector}{asked.tag}"] = {"commit": _commit(), **pair}
+        known[f"{'/'.join(done)}/{asked.sector}{asked.tag}"] = {"commit": commit(), **pair}
     if asked.write:
-        kept = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
-        write_json(FIGURES, {**kept, **known})
+        keep(known)
 
 
 if __name__ == "__main__":

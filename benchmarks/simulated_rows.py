@@ -167,6 +167,15 @@ def asked() -> Iterator[Asked]:
         unit="%",
         is_larger_better=True,
     )
+    for name, label in (("x_lithium", "x in LixC6"), ("y_nmc", "y in LiyNMC")):
+        yield Asked(
+            what=f"slope of the slice's {label} against charge off, 18650 at 1C",
+            key="18650-balance/axis-30",
+            of=lambda one, name=name: abs(one[name]["percent_off"]),
+            must=10,
+            target=5,
+            unit="%",
+        )
     for axis, must, target in (("c", 5, 2), ("a", 1.5, 1)):
         yield Asked(
             what=f"isolated spots of the secondary oxide: {axis}, bias",
