@@ -170,7 +170,7 @@ def asked() -> Iterator[Asked]:
     for name, label in (("x_lithium", "x in LixC6"), ("y_nmc", "y in LiyNMC")):
         yield Asked(
             what=f"slope of the slice's {label} against charge off, 18650 at 1C",
-            key="18650-balance/axis-30",
+            key="18650-balance/ring",
             of=lambda one, name=name: abs(one[name]["percent_off"]),
             must=10,
             target=5,
