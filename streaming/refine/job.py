@@ -280,6 +280,7 @@ class Refinery:
             y_mm=slice_.axis_mm[row],
             weights=weights,
             patterns_of=patterns_of,
+            n_threads=2,
             is_wanted=is_wanted,
         )
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.reconstruct import convolved, filter_kernel
-from streaming.refine.voxels import add_row
+from streaming.refine.voxels import add_rows
 from streaming.region import Ingredients
 
 Array = NDArray[np.float64]
@@ -116,7 +116,8 @@ def parallax_of_patterns(
         _deposit(patterns, places, -x_mm * np.sin(angle) + y_mm * np.cos(angle), planes.first_mm, planes.step_mm, layers)
         _shifted_less_plain(layers, stretch, float(q[0]), float(q[1] - q[0]), rows)
         filtered = np.ascontiguousarray(convolved(rows.astype(np.float64), kernel) / grid.step_mm, dtype=np.float32)
-        add_row(added, nothing, filtered, places, line.weight_rad, 0.0, 0, places.size)
+        one, none = np.array([line.weight_rad]), np.zeros(1)
+        add_rows(added, nothing, filtered[None], places[None], one, none, 0, places.size)
     return added
 
 

@@ -27,7 +27,9 @@ from streaming.sinogram import Projection, line_offset, make_resampling, shifted
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
-_SIGNATURE = "void(float32[:,::1], float32[:,::1], float32[:,::1], float64[::1], float64, float64, int64, int64)"
+_SIGNATURE = "void(float32[:,::1], float32[:,::1], float32[:,:,::1], float64[:,::1], float64[::1], float64[::1], int64, int64)"
+LINES_AT_ONCE = 16
+"""Lines that are filtered before they are back projected together: four times as many are no faster, and take 3 MB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,23 +59,34 @@ class _Row:
 
 
 @numba.njit(_SIGNATURE, cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def add_row(patterns, differences, row, places, weight, opposed, first, last):  # type: ignore[no-untyped-def]
-    """Back project a filtered line, (point, bin), onto voxels ``first`` to ``last``, that stand at ``places`` on it."""
-    n_points, n_radial = row.shape
+def add_rows(patterns, differences, rows, places, weights, opposed, first, last):  # type: ignore[no-untyped-def]
+    """Back project filtered lines, (line, point, bin), onto voxels ``first`` to ``last``, at ``places`` (line, voxel) on them.
+
+    Voxel by voxel, so that its pattern stays in the first-level cache while all lines are added: for 550 x 550 x 1,500 each
+    passage through memory costs 3.6 GB, or 7.3 with differences.
+    """
+    n_lines, n_points, n_radial = rows.shape
     for voxel in range(first, last):
-        lower = math.floor(places[voxel])
-        if lower < 0 or lower >= n_points - 1:
-            if places[voxel] != n_points - 1:
-                continue
-            lower = n_points - 2
-        fraction = places[voxel] - lower
-        left, right = np.float32(1.0 - fraction), np.float32(fraction)
-        whole, half = np.float32(weight), np.float32(opposed)
-        for i in range(n_radial):
-            value = left * row[lower, i] + right * row[lower + 1, i]
-            patterns[voxel, i] += whole * value
-            if differences.shape[0] > 0:
-                differences[voxel, i] += half * value
+        for line in range(n_lines):
+            place = places[line, voxel]
+            lower = math.floor(place)
+            if lower < 0 or lower >= n_points - 1:
+                if place != n_points - 1:
+                    continue
+                lower = n_points - 2
+            fraction = place - lower
+            left, right = np.float32(1.0 - fraction), np.float32(fraction)
+            whole, half = np.float32(weights[line]), np.float32(opposed[line])
+            below, above, pattern = rows[line, lower], rows[line, lower + 1], patterns[voxel]
+            if differences.shape[0] == 0:
+                for i in range(n_radial):
+                    pattern[i] += whole * (left * below[i] + right * above[i])
+            else:
+                difference = differences[voxel]
+                for i in range(n_radial):
+                    value = left * below[i] + right * above[i]
+                    pattern[i] += whole * value
+                    difference[i] += half * value
 
 
 def patterns_of_voxels(
@@ -99,9 +112,9 @@ def patterns_of_voxels(
     patterns_of
         Gives the patterns of a line.
     n_threads
-        Bands of voxels that are worked on at the same time.
+        Lines that are filtered, and bands of voxels that are added to, at the same time.
     is_wanted
-        Asked at every line.
+        Asked now and then.
 
     Raises
     ------
@@ -118,17 +131,24 @@ def patterns_of_voxels(
     differences = np.zeros((n_voxels if has_halves else 0, n_radial), np.float32)
     noise = np.zeros(n_voxels)
     bands = list(pairwise(np.linspace(0, n_voxels, max(1, n_threads) + 1).astype(int).tolist()))
+
+    def filtered(line: CountingLine, line_patterns: Patterns) -> _Row:
+        return _filtered(line, line_patterns, ingredients, reference, kernel, weights)
+
     with ThreadPoolExecutor(len(bands)) as pool:
-        for line, other in zip(ingredients.lines, opposed, strict=True):
+        for begin in range(0, angles.size, LINES_AT_ONCE):
             if not is_wanted():
                 raise SupersededError("newer lines have come")
-            row = _filtered(line, patterns_of(line.key), ingredients, reference, kernel, weights)
-            s_mm = x_mm * np.cos(row.angle_rad) + y_mm * np.sin(row.angle_rad) + ingredients.centre_mm
-            places = (s_mm - row.first_mm) / step_mm
-            work = [
-                pool.submit(add_row, patterns, differences, row.values, places, line.weight_rad, other, *band) for band in bands
-            ]
-            noise += line.weight_rad**2 * np.interp(places, np.arange(row.noise.size), row.noise, left=0.0, right=0.0)
+            lines, others = ingredients.lines[begin : begin + LINES_AT_ONCE], opposed[begin : begin + LINES_AT_ONCE]
+            rows = list(pool.map(filtered, lines, [patterns_of(line.key) for line in lines]))
+            along = [x_mm * np.cos(row.angle_rad) + y_mm * np.sin(row.angle_rad) for row in rows]
+            places = np.array(
+                [(s_mm + ingredients.centre_mm - row.first_mm) / step_mm for s_mm, row in zip(along, rows, strict=True)]
+            )
+            radians, values = np.array([line.weight_rad for line in lines]), np.stack([row.values for row in rows])
+            work = [pool.submit(add_rows, patterns, differences, values, places, radians, others, *band) for band in bands]
+            for row, on_line, radian in zip(rows, places, radians, strict=True):
+                noise += radian**2 * np.interp(on_line, np.arange(row.noise.size), row.noise, left=0.0, right=0.0)
             for band_done in work:
                 band_done.result()
     patterns[:, weights <= 0] = np.nan
