@@ -74,7 +74,16 @@ def make_pin(profile: Profile) -> signs.Pin:
     # dq of d(2 theta): q = 4 pi sin(theta) / lambda.
     theta = np.arcsin(q * wavelength / (4 * np.pi))
     fwhm_q = float(np.deg2rad(phases[named.phase].fwhm_deg) * 2 * np.pi * np.cos(theta) / wavelength)
-    distance_mm = 1000 * float(load_poni(profile.path(profile.geometry.poni)).dist)
+    poni, detector = load_poni(profile.path(profile.geometry.poni)), profile.detector
+    beam = poni.getFit2D()
+    off_pixels = (beam["centerX"] - 0.5 * detector.n_columns, beam["centerY"] - 0.5 * detector.n_rows)
     return signs.Pin(
-        q=q, fwhm_q=fwhm_q, x_mm=named.x_mm, y_mm=named.y_mm, distance_mm=distance_mm, wavelength_angstrom=wavelength
+        q=q,
+        fwhm_q=fwhm_q,
+        x_mm=named.x_mm,
+        y_mm=named.y_mm,
+        distance_mm=1000 * float(poni.dist),
+        wavelength_angstrom=wavelength,
+        off_middle_mm=(1000 * detector.pixel_m * off_pixels[0], 1000 * detector.pixel_m * off_pixels[1]),
+        rotation_axis_deg=profile.geometry.rotation_axis_deg,
     )

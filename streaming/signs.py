@@ -5,7 +5,7 @@ counts the other way puts it at (-x, -y), a rotation that turns the other way at
 pin knows the quadrant. Its depth z(theta) = -x sin(theta) + y cos(theta), downstream positive, shows in its reflections: a
 scatterer z nearer to the detector at distance L has rings of radius (L - z) tan(2 theta): at small angles q falls by z/L. A
 beam from the other side raises it: corrected with that sign, the parallax would double. An image that is mirrored has its rings
-about another place than the geometry says: they are smeared.
+about another place than the geometry says: they are smeared, and sectors of azimuth tell where to (:mod:`streaming.smear`).
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.line import Line
+from streaming.smear import Smear, find_smear
 
 WINDOW = 0.05
 """Of q, to either side of the reflection: several widths of it, and more than the shift of any pin."""
@@ -32,9 +33,15 @@ mirrored about a line near the beam, where its rings stay almost in place."""
 
 
 _UNKNOWN = {
-    "detector": "the reflections are wider than the profile's fwhm_deg: correct it, or the image is mirrored about a line near "
-    "the beam; calibrate with the beam off the middle"
+    "detector": "the reflections are wider than the profile's fwhm_deg, or the image is mirrored: set integration.sectors = 12 "
+    "and fly the sign test again, sectors tell the two apart"
 }
+
+_OF_ANOTHER = "the image is mirrored or turned, or the geometry is another's: calibrate again"
+_TURN = "turn it back in the detector's settings, or calibrate with frames as they come"
+
+_AS_MIRRORED = 0.25
+"""Part of the displacement by which it may differ from that of a mirrored image, and the same in radian of its direction."""
 
 Array = NDArray[np.float64]
 
@@ -53,6 +60,17 @@ class Pin:
     distance_mm: float
     """From sample to detector."""
     wavelength_angstrom: float
+    off_middle_mm: tuple[float, float] = (0.0, 0.0)
+    """Where the beam meets the detector, from its middle, along its rows and along its columns: half of what rings are
+    displaced by when the image is left for right, and when it is upside down."""
+    rotation_axis_deg: float = 90.0
+    """Direction of the projected rotation axis, from along the rows to along the columns."""
+
+    @property
+    def mm_per_q(self) -> float:
+        """How much the radius of a ring grows with q at the reflection."""
+        theta = np.arcsin(self.q * self.wavelength_angstrom / (4 * np.pi))
+        return float(self.distance_mm * np.tan(2 * theta) / (self.q * _gain(self)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +89,14 @@ class Signs:
     parallax_sigma: float
     width: float
     """Of the reflection, over that of the profile."""
+    smear: Smear | None = None
+    """How far rings are off, where sectors were kept."""
 
     @property
     def detector(self) -> int:
-        """-1 where reflections are smeared, as by a mirrored or turned image; 0 where they are only wider than they should."""
+        """-1 where reflections are smeared, as by a mirrored or turned image; 0 where nobody can tell."""
+        if self.smear is not None:
+            return -1 if self.smear.is_displaced else 1
         return 1 if self.width < WIDENED else -1 if self.width > SMEARED else 0
 
 
@@ -92,11 +114,15 @@ class _Seen:
 def find_signs(lines: Sequence[Line], pin: Pin) -> Signs | str:
     """Give the signs that the lines prove, or why none can be had."""
     seen = [one for line in lines if (one := _look(line, pin)) is not None]
+    smear = find_smear(lines, q=pin.q, fwhm_q=pin.fwhm_q, mm_per_q=pin.mm_per_q)
     if len(seen) < 5:
-        return (
-            f"the pin is seen in {len(seen)} of {len(lines)} lines, wanted 5 at least: is it of the phase that the profile "
-            "says, do the lines cross it, is the geometry right?"
+        is_displaced = smear is not None and smear.is_displaced
+        why = (
+            f"the sign of the detector is WRONG: {_displaced(smear, pin)}"
+            if smear is not None and is_displaced
+            else "is it of the phase that the profile says, do the lines cross it, is the geometry right?"
         )
+        return f"the pin is seen in {len(seen)} of {len(lines)} lines, wanted 5 at least: {why}"
     strength = np.array([one.strength for one in seen])
     weight = np.sqrt(strength / strength.max())
     angle = np.array([one.angle_rad for one in seen])
@@ -123,6 +149,7 @@ def find_signs(lines: Sequence[Line], pin: Pin) -> Signs | str:
         parallax=parallax,
         parallax_sigma=parallax_sigma,
         width=float(np.median([one.width_q for one in seen])) / pin.fwhm_q,
+        smear=smear,
     )
 
 
@@ -139,7 +166,7 @@ def words_of(signs: Signs, pin: Pin) -> list[tuple[Literal["info", "warning", "e
         (
             "detector",
             signs.detector,
-            "the image is mirrored or turned, or the geometry is another's: calibrate again",
+            _displaced(signs.smear, pin) if signs.smear is not None else _OF_ANOTHER,
         ),
     )
     measured = (
@@ -156,6 +183,25 @@ def words_of(signs: Signs, pin: Pin) -> list[tuple[Literal["info", "warning", "e
         else:
             words.append(("info", f"sign test: the sign of the {name} is right"))
     return words
+
+
+def _displaced(smear: Smear, pin: Pin) -> str:
+    """Say how far the rings are off, and which way of turning the image would do that."""
+    along_deg = (smear.direction_deg + pin.rotation_axis_deg) % 180.0
+    found = smear.displacement_mm * np.exp(2j * np.deg2rad(along_deg))
+    found_text = f"its rings are off by about {smear.displacement_mm:.2g} mm"
+    rows_mm, columns_mm = (2 * abs(off) for off in pin.off_middle_mm)
+    turned = 2 * complex(*pin.off_middle_mm)
+    kinds = (
+        ("left for right", rows_mm, 1.0),
+        ("upside down", columns_mm, -1.0),
+        ("turned by 180 degrees", abs(turned), (turned / (abs(turned) or 1.0)) ** 2),
+    )
+    for name, distance_mm, direction in kinds:
+        # Twice the angle, since a displacement and its opposite look alike.
+        if abs(found - distance_mm * direction) < 2 * _AS_MIRRORED * smear.displacement_mm:
+            return f"{found_text}, as in an image that is {name}: {_TURN}"
+    return f"{found_text} or more: {_OF_ANOTHER}"
 
 
 def _quadrant(pin: Pin, *, x_mm: float, y_mm: float, sigma_mm: float) -> tuple[int, int]:

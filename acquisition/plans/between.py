@@ -1,4 +1,4 @@
-"""What a scan heeds between lines: a reduction that follows, lines that it lost, a ring that is about to be topped up."""
+"""What a scan heeds between lines: a reduction that follows, and lines that it lost."""
 
 import time
 from collections.abc import Callable, Generator
@@ -181,24 +181,4 @@ def wait_for_word(backlog: Backlog, *, at_most_s: float = HOLD_AT_MOST_S, clock:
     """Wait until it is known what became of every flown line, or the patience ends; before a run may close."""
     deadline = clock() + at_most_s
     while backlog.n_unknown() and clock() < deadline:
-        yield from bps.sleep(_POLL_S)
-
-
-def wait_past_topup(countdown: Any, *, need_s: float, notify: Notify, clock: Callable[[], float] = time.monotonic) -> Plan:
-    """Wait while the next top-up would fall into the next ``need_s`` seconds, at most until it should be long over.
-
-    Parameters
-    ----------
-    countdown
-        Readable; seconds to the next top-up, 0 while it lasts.
-    """
-    deadline = clock() + need_s + HOLD_AT_MOST_S
-    has_told = False
-    while 0 <= (yield from bps.rd(countdown)) < need_s:
-        if clock() > deadline:
-            notify("the top-up does not end: the scan goes on")
-            return
-        if not has_told:
-            notify("waiting for the top-up")
-            has_told = True
         yield from bps.sleep(_POLL_S)

@@ -22,6 +22,7 @@ from acquisition.devices.shutter import CLOSED, OPEN
 from acquisition.devices.trigger import GateTrain
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.layout import Flown, Layout, Sweep
+from acquisition.plans.topup import topup_began, topup_within, wait_past_topup
 from acquisition.plans.waits import Waits
 from operando.profile import Control
 from operando.scan import LineKey
@@ -141,13 +142,17 @@ class Flyer:
         yield from self._turn(line, stretch)
         sweeping, _ = of_sweep(self.devices, line.sweep)
         yield from self._set_speed(sweeping, line.sweep.speed, stretch)
+        yield from self._past_topup()
+        self._check(stretch)
         yield from self._started(bps.kickoff(self.devices.trigger, group="gates"))
         yield from bps.wait(group="gates", timeout=ANSWER_S)
         self._check(stretch)
         self.announcer.announce_line(line, series=stretch.series, first_image_id=stretch.next_image_id)
+        left_s = yield from bps.rd(self.devices.ring.countdown)
         start_s = self.clock()
         yield from self._sweep(line, stretch)
         end_s = self.clock()
+        yield from self._refuse_topped_up(left_s, flew_s=end_s - start_s)
         yield from self._await_images(stretch)
         key = yield from self._tell(line, stretch, start_s=start_s, end_s=end_s)
         stretch.next_image_id += self.layout.flight.n_points
@@ -198,6 +203,25 @@ class Flyer:
         found = yield from _settled(velocity, speed)
         if abs(found - speed) > 1e-4 * speed:
             raise LineFailedError(f"{axis.name} accepts a speed of {found:.6g}, wanted {speed:.6g}: check its velocity limits")
+
+    def _past_topup(self) -> Plan:
+        """Wait with the shutter closed if the turn took so long that the top-up would fall into the sweep."""
+        countdown = self.devices.ring.countdown
+        if not topup_within((yield from bps.rd(countdown)), self.layout.line_s):
+            return
+        yield from self._put_shutter(CLOSED)
+        waiting = wait_past_topup(countdown, need_s=self.layout.line_s, notify=partial(self.announcer.notice, "info"))
+        yield from self.waits.during("top-ups", waiting)
+        yield from self._put_shutter(OPEN if self.has_beam else CLOSED)
+
+    def _put_shutter(self, position: int) -> Plan:
+        yield from self._started(bps.abs_set(self.devices.shutter, position, group="shutter"))
+        yield from bps.wait(group="shutter", timeout=ANSWER_S)
+
+    def _refuse_topped_up(self, left_s: float, *, flew_s: float) -> Plan:
+        now_s = yield from bps.rd(self.devices.ring.countdown)
+        if topup_began(left_s=left_s, now_s=now_s, elapsed_s=flew_s):
+            raise LineFailedError("the top-up began in the line")
 
     def _sweep(self, line: Flown, stretch: Stretch) -> Plan:
         deadline_s = 2 * self.layout.line_s + ANSWER_S

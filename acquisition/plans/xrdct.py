@@ -19,7 +19,7 @@ from bluesky.utils import FailedStatus
 from acquisition.announce import Announcer
 from acquisition.cell.history import CellHistory
 from acquisition.devices.shutter import CLOSED
-from acquisition.plans.between import Again, Backlog, Holder, NoBacklog, wait_for_word, wait_past_topup
+from acquisition.plans.between import Again, Backlog, Holder, NoBacklog, wait_for_word
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.layout import Flown, Layout, check_layout
 from acquisition.plans.line import (
@@ -33,6 +33,8 @@ from acquisition.plans.line import (
     of_sweep,
 )
 from acquisition.plans.steering import Steering
+from acquisition.plans.timing import OVERHEAD_S
+from acquisition.plans.topup import wait_past_topup
 from operando.errors import ProfileError
 from operando.profile import Axis, Profile
 from operando.scan import LineKey
@@ -251,7 +253,7 @@ def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:
         yield from flyer.waits.during("the reduction", holder.hold())
     topup = wait_past_topup(
         flyer.devices.ring.countdown,
-        need_s=flyer.layout.line_s,
+        need_s=flyer.layout.line_s + OVERHEAD_S,
         notify=lambda text: flyer.announcer.notice("info", text),
     )
     yield from flyer.waits.during("top-ups", topup)

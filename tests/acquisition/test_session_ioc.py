@@ -1,12 +1,8 @@
 """The acquisition process against a real Channel Access server, a real SIMPLON server and the real cycler file."""
 
 import os
-import shutil
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +11,10 @@ import pytest
 
 from acquisition.cell.neware import read_neware
 from acquisition.channel_access import use_beamline
-from acquisition.twin.simplon.pilatus import DetectorHead
-from acquisition.twin.simplon.server import SimplonServer
-from operando.bus.asking import Asker
-from operando.bus.client import FeedClient
 from operando.journal import read_journal
 from operando.messages import (
     CellReading,
-    CommandAnswered,
-    CommandGiven,
+    Document,
     LineAborted,
     LineAnnounced,
     LineFlown,
@@ -35,8 +26,8 @@ from operando.messages import (
     ScanState,
     ServicesOffered,
 )
-from operando.profile import Profile, read_profile
-from tests.acquisition.detecting import PulseFrames, Taker
+from operando.profile import Cell, Profile
+from tests.acquisition.acquiring import Beamtime, acquiring, command, end, of
 
 pytestmark = [
     pytest.mark.ioc,
@@ -48,27 +39,6 @@ SPEED = 60.0
 START_S = 10_000.0
 
 
-@dataclass
-class Beamtime:
-    """Everything but the acquisition process, running."""
-
-    profile: Profile
-    source: PulseFrames
-    taker: Taker
-    serve: Callable[[str, Profile], "subprocess.Popen[str]"]
-
-    def follow(self, until: Callable[[list[Message]], bool], *, within_s: float = 60.0) -> list[Message]:
-        """Follow the journal until what has come satisfies a condition."""
-        found: list[Message] = []
-        deadline = time.monotonic() + within_s
-        with FeedClient(self.profile.addresses.journal) as client:
-            while time.monotonic() < deadline:
-                found += [entry.message for entry in client.poll(0.1)]
-                if until(found):
-                    return found
-        pytest.fail(f"not seen within {within_s} s: {[one.kind for one in found if one.kind != 'document']}")  # type: ignore[attr-defined]
-
-
 @pytest.fixture(scope="module")
 def beamtime(
     beamline: Profile,
@@ -78,66 +48,10 @@ def beamtime(
     data_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Beamtime]:
-    poni = tmp_path_factory.mktemp("geometry") / "geometry.poni"
-    demo = read_profile("demo")
-    shutil.copy(demo.path(demo.geometry.poni), poni)
     cell = {"source": f"file:{data_folder / M50T}", "speed": SPEED, "start_s": START_S}
-    addresses = {"journal": f"tcp://127.0.0.1:{ca_port + 9}", "reduction": f"tcp://127.0.0.1:{ca_port + 10}"}
-    addresses["commands"] = f"tcp://127.0.0.1:{ca_port + 11}"
-    profile = Profile.model_validate(
-        {
-            **beamline.model_dump(mode="json", exclude_none=True),
-            "geometry": {"poni": str(poni)},
-            "scan": {"n_lines": 4, "n_points": 11, "step_mm": 0.1, "exposure_s": 0.02, "on_backlog": "mark"},
-            "cell": cell,
-            "addresses": addresses,
-        }
-    )
-    bridge = serve_process("acquisition.cell.bridge", profile)
-    source = PulseFrames()
-    head = DetectorHead(pixel_mask=np.zeros((16, 16), dtype=np.uint32))
-    assert profile.twin is not None
-    with SimplonServer(
-        head=head, source=source, rest=profile.detector.rest, stream=profile.detector.stream, cable=profile.twin.cable
-    ) as detector:
-        taker = Taker(detector.stream_address)
-        thread = threading.Thread(target=taker.run)
-        thread.start()
-        yield Beamtime(profile=profile, source=source, taker=taker, serve=serve_process)
-        taker.stop.set()
-        thread.join(5)
-    end(bridge)
-
-
-def command(beamtime: Beamtime, action: Any, **of_start: Any) -> CommandAnswered:
-    """Give a command over the socket, and its answer."""
-    asker = Asker(beamtime.profile.addresses.commands)
-    asker.ask(CommandGiven(action=action, origin="the test", **of_start))
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            entry = asker.poll()
-            if entry is not None:
-                assert isinstance(entry.message, CommandAnswered), entry.message
-                return entry.message
-            time.sleep(0.01)
-    finally:
-        asker.close()
-    pytest.fail("no answer")
-
-
-def end(process: "subprocess.Popen[str]") -> int:
-    process.terminate()
-    try:
-        return process.wait(timeout=20)
-    finally:
-        process.kill()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def of(kind: type[Any], messages: list[Message]) -> list[Any]:
-    return [one for one in messages if isinstance(one, kind)]
+    folder = tmp_path_factory.mktemp("geometry")
+    with acquiring(beamline, port=ca_port, serve=serve_process, folder=folder, cell=cell) as running:
+        yield running
 
 
 def is_over(messages: list[Message]) -> bool:
@@ -242,15 +156,41 @@ def test_stopping_the_process_in_mid_run_closes_the_shutter_and_says_so(interrup
     assert caget(f"{beamtime.profile.control.fast.pv}.VELO") == beamtime.profile.control.fast.speed
 
 
+OTHER_CELL_V = 3.111
+CELLS = [
+    {"name": "recorded", "pose": {"x": 0.5}, "channel": "1"},
+    {"name": "steady", "pose": {"x": -0.5}, "channel": "2"},
+    {"name": "nobody reads it", "pose": {"x": 0.0}},
+]
+
+
 @pytest.fixture(scope="module")
-def commanded(beamtime: Beamtime, interrupted: list[Message]) -> tuple[list[Message], dict[str, Any]]:
-    """The journal of a process that is told to start, pause and resume a scan, then to take dark frames; and what was seen."""
+def other_cell(beamtime: Beamtime, ca_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A second cell bridge beside the first, whose cell stays at one voltage; gives the prefix of its variables."""
+    table = tmp_path_factory.mktemp("other") / "steady.csv"
+    rows = [f"{1.7e9 + 100 * number:.0f},{OTHER_CELL_V},-0.5" for number in range(1000)]
+    table.write_text("\n".join(["epoch,voltage [V],current [A]", *rows, ""]))
+    control = beamtime.profile.control.model_copy(update={"channel_access_port": ca_port + 2, "cell": "OPR-OTHER:CELL"})
+    described = {"source": f"file:{table}", "speed": 1.0}
+    cell = Cell.model_validate(described)
+    bridge = beamtime.serve("acquisition.cell.bridge", beamtime.profile.model_copy(update={"control": control, "cell": cell}))
+    yield control.cell
+    end(bridge)
+
+
+@pytest.fixture(scope="module")
+def commanded(beamtime: Beamtime, interrupted: list[Message], other_cell: str) -> tuple[list[Message], dict[str, Any]]:
+    """The journal of a process that is told to fly, pause and resume a scan, then two more plans; and what was seen."""
     use_beamline(beamtime.profile)
     from epics import caget
 
     shutter = f"{beamtime.profile.control.shutter}:STATUS"
-    scan = beamtime.profile.scan.model_copy(update={"begin": "on_command"})
-    process = beamtime.serve("acquisition.session", beamtime.profile.model_copy(update={"scan": scan}))
+    control = beamtime.profile.control
+    changed = {
+        "scan": beamtime.profile.scan.model_copy(update={"begin": "on_command", "n_lines": 2}),
+        "control": control.model_copy(update={"channels": {"1": control.cell, "2": other_cell}}),
+    }
+    process = beamtime.serve("acquisition.session", beamtime.profile.model_copy(update=changed))
     seen: dict[str, Any] = {"idle": command(beamtime, "status"), "wrong": command(beamtime, "start", plan="dance")}
     try:
         seen["start"] = command(beamtime, "start", arguments={"n_lines": 6}, plan="xrdct")
@@ -266,6 +206,9 @@ def commanded(beamtime: Beamtime, interrupted: list[Message]) -> tuple[list[Mess
         beamtime.follow(lambda found: bool(of(PlanEnded, found)))
         seen["dark"] = command(beamtime, "start", plan="dark", arguments={"n_frames": 3})
         beamtime.follow(lambda found: len(of(PlanEnded, found)) == 2)
+        seen["cells"] = command(beamtime, "start", plan="multi_cell", arguments={"cells": CELLS})
+        beamtime.follow(lambda found: len(of(PlanEnded, found)) == 3)
+        seen["x"] = caget(f"{control.hexapod_axes['X']}.RBV")
     finally:
         assert end(process) == 0
     return read_journal(Path(str(process.args[-1])) / "journal.jsonl"), seen  # type: ignore[index]
@@ -279,7 +222,7 @@ def test_a_scan_begins_on_command_and_a_wrong_one_is_refused_in_words(commanded:
     assert "there is no plan 'dance'" in seen["wrong"].text
     assert seen["start"].accepted
     assert "6 lines, 66 frames" in seen["start"].text
-    assert [one.plan for one in of(PlanEnded, journal)] == ["xrdct", "dark"]
+    assert [one.plan for one in of(PlanEnded, journal)] == ["xrdct", "dark", "multi_cell"]
 
 
 def test_a_pause_over_the_socket_closes_the_shutter_and_costs_one_attempt(
@@ -300,6 +243,33 @@ def test_a_pause_over_the_socket_closes_the_shutter_and_costs_one_attempt(
         stretch = announced[line.line, line.attempt]
         assert {(stretch.series, stretch.first_image_id + i) for i in range(stretch.n_points)} <= taken
     assert of(RunStopped, journal)[0].exit_status == "success"
+
+
+def test_cells_in_turn_stand_at_their_places_and_carry_the_state_of_their_own_channel(
+    commanded: tuple[list[Message], Any],
+) -> None:
+    journal, seen = commanded
+    assert seen["cells"].accepted
+    runs = [one for one in of(RunStarted, journal) if one.plan == "multi_cell"]
+    assert [one.cell.split()[0] for one in runs] == ["recorded", "steady", "nobody"]
+    assert [one.metadata["pose"]["x"] for one in runs] == [0.5, -0.5, 0.0]
+    stood = [baseline_x(journal, run.run) for run in runs]
+    assert stood == [pytest.approx(x, abs=0.005) for x in (0.5, -0.5, 0.0)]
+    assert seen["x"] == pytest.approx(0.0, abs=0.005)
+    lines = {run.run: [one for one in of(LineFlown, journal) if one.run == run.run] for run in runs}
+    recorded, steady, unread = lines.values()
+    assert [len(one) for one in (recorded, steady, unread)] == [2, 2, 2]
+    assert all(one.cell.voltage_v > 3.2 and one.cell.current_a > 2 for one in recorded)
+    assert all(one.cell.voltage_v == pytest.approx(OTHER_CELL_V, abs=1e-6) and one.cell.current_a < 0 for one in steady)
+    assert all(one.cell is None for one in unread)
+
+
+def baseline_x(journal: list[Message], run: str) -> float:
+    """Give where the hexapod's x stood at the beginning of a run, from the baseline of its documents."""
+    documents = [one.document for one in of(Document, journal)]
+    names = {one["uid"]: one["name"] for one in documents if one.get("run_start") == run and "data_keys" in one}
+    events = [one for one in documents if names.get(one.get("descriptor", "")) == "baseline"]
+    return float(next(value for name, value in events[0]["data"].items() if name.endswith("_x")))
 
 
 def test_the_journal_says_how_the_acquisition_stands_and_where_it_takes_commands(

@@ -129,6 +129,12 @@ def test_pin_is_found_where_it_stands(pins: tuple[Profile, Layout, PatternSource
 
 
 @pytest.fixture(scope="module")
+def integrator(pins: tuple[Profile, Layout, PatternSource, Look]) -> Any:
+    assert pins[0].integration.sectors == 12
+    return make_integrator(pins[0])
+
+
+@pytest.fixture(scope="module")
 def image_of(pins: tuple[Profile, Layout, PatternSource, Look]) -> Callable[[float, float], np.ndarray[Any, Any]]:
     """Give real frames, each drawn once."""
     frames = SampleFrames(pins[0])
@@ -145,24 +151,52 @@ def image_of(pins: tuple[Profile, Layout, PatternSource, Look]) -> Callable[[flo
     return near_the_pin
 
 
-def test_mirrored_image_is_found_by_its_smeared_rings(
-    pins: tuple[Profile, Layout, PatternSource, Look], image_of: Callable[[float, float], np.ndarray[Any, Any]]
+@pytest.mark.parametrize(
+    ("flip", "words"),
+    [
+        (lambda image: image, ""),
+        (np.flipud, "as in an image that is upside down"),
+        (np.fliplr, "mirrored or turned"),
+        (lambda image: image[::-1, ::-1], "mirrored or turned"),
+    ],
+    ids=["right", "upside down", "left for right", "turned"],
+)
+def test_mirrored_image_is_named_by_where_its_rings_are_off(
+    pins: tuple[Profile, Layout, PatternSource, Look],
+    image_of: Callable[[float, float], np.ndarray[Any, Any]],
+    integrator: Any,
+    flip: Callable[..., Any],
+    words: str,
 ) -> None:
     profile, layout, source, _ = pins
-    integrator, few = make_integrator(profile), replace(layout, lines=layout.lines[:5])
-    found = []
-    for flip in (lambda image: image, np.flipud, np.fliplr):
+    few = replace(layout, lines=layout.lines[:5])
+    patterns: list[Any] = []
 
-        def look(position_mm: float, angle_deg: float, flip: Any = flip) -> np.ndarray[Any, Any]:
-            return integrator.integrate(np.ascontiguousarray(flip(image_of(position_mm, angle_deg)))).mean
+    def look(position_mm: float, angle_deg: float) -> np.ndarray[Any, Any]:
+        patterns.append(integrator.integrate(np.ascontiguousarray(flip(image_of(position_mm, angle_deg)))))
+        return patterns[-1].mean  # type: ignore[no-any-return]
 
-        found.append(find_signs(lines_of(few, look, source.q, every=2), make_pin(profile)))
-    right, upside_down, left_for_right = found
-    assert isinstance(right, Signs)
-    assert right.detector == 1
-    # The beam meets the detector near the middle of its height: rings that are upside down stay nearly where they were.
-    assert isinstance(upside_down, str) or upside_down.detector < 1
-    assert isinstance(left_for_right, str) or left_for_right.detector < 1
+    lines = lines_of(few, look, source.q, every=2)
+    n_points = len(lines[0].positions_mm)
+    cakes = np.array([pattern.cake.values for pattern in patterns]).reshape(len(lines), n_points, -1, source.q.size)
+    lines = [replace(line, cake=cake, cake_norm=patterns[0].cake.norm) for line, cake in zip(lines, cakes, strict=True)]
+    said = [text for level, text in findings(profile, run_for("sign_test"), lines) if level == "error"]
+    if words:
+        assert len([text for text in said if "the sign of the detector is WRONG" in text and words in text]) == 1, said
+    else:
+        assert said == []
+
+
+def test_reflection_that_is_only_wider_than_the_profile_says_is_no_mirrored_image(
+    pins: tuple[Profile, Layout, PatternSource, Look],
+) -> None:
+    profile, layout, source, look = pins
+    narrow = [phase.model_copy(update={"fwhm_deg": phase.fwhm_deg / 2}) for phase in profile.phases]
+    lines = lines_of(layout, look, source.q, every=2)
+    in_sectors = [replace(line, cake=np.repeat(line.mean[:, np.newaxis], 12, axis=1)) for line in lines]
+    with_narrow = profile.model_copy(update={"phases": narrow})
+    assert any("not known" in text for _, text in findings(with_narrow, run_for("sign_test"), lines))
+    assert any("detector is right" in text for _, text in findings(with_narrow, run_for("sign_test"), in_sectors))
 
 
 def test_wrong_sign_is_said_with_what_puts_it_right(pins: tuple[Profile, Layout, PatternSource, Look]) -> None:

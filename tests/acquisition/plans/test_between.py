@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from bluesky import RunEngine
 
-from acquisition.plans.between import MAX_BEHIND, Holder, ReductionBacklog, wait_past_topup
+from acquisition.plans.between import MAX_BEHIND, Holder, ReductionBacklog
+from acquisition.plans.topup import topup_began, wait_past_topup
 from operando.bus.client import FeedClient
 from operando.bus.server import FeedServer
 from operando.bus.store import MemoryStore
@@ -203,3 +204,20 @@ def test_line_does_not_start_when_the_topup_would_fall_into_it(engine: RunEngine
     engine.msg_hook = None
     assert n_sleeps == n_waits
     assert len(notices) == min(n_waits, 1)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "now_s", "elapsed_s", "began"),
+    [
+        (600.0, 598.0, 2.0, False),
+        (1.0, 0.0, 2.0, True),
+        # It has ended again, or the variable lags behind.
+        (1.0, 599.0, 2.0, True),
+        (2.1, 0.0, 2.0, True),
+        # It began before the line, or there is none.
+        (0.0, 0.0, 2.0, False),
+        (-1.0, -1.0, 2.0, False),
+    ],
+)
+def test_line_in_which_a_topup_began_is_known(left_s: float, now_s: float, elapsed_s: float, began: bool) -> None:
+    assert topup_began(left_s=left_s, now_s=now_s, elapsed_s=elapsed_s) is began
