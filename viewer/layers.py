@@ -1,4 +1,7 @@
-"""Maps as napari layers: each made once from what its message declares, then only given new data.
+"""Maps as napari layers: each made once, when it is first looked at, from what its message declares; then only given new data.
+
+Thirty maps that nobody looks at would cost napari ten seconds to begin with, and a second for each choice: it goes through all
+layers with all layers. The tiles show them all.
 
 A layer has the axes (scan, y, x) and stands in millimetres, y upwards. Behind each lies a picture of its marks; the two share a
 cell of napari's grid. Colour scales and their limits come from the messages and are set once; after that contrast, camera and
@@ -29,7 +32,7 @@ _SIGMA = "sigma of "
 
 
 class MapLayers:
-    """Keeps one layer for each map of a session, and one for the uncertainty of each that was looked at.
+    """Keeps one layer for each map of a session that was looked at, and one for its uncertainty.
 
     A map that is shown alone has its uncertainty beside it, unless the user wants it alone.
 
@@ -42,7 +45,10 @@ class MapLayers:
     def __init__(self, viewer: "ViewerModel") -> None:
         self._viewer = viewer
         self._pairs: dict[str, MapPair] = {}
-        self._unwanted: set[str] = set()
+        self._has_begun = False
+        self._looked_at: set[str] = set()
+        self._removed: set[str] = set()
+        """Uncertainties that the user has removed."""
         self._marks: tuple[Mark, ...] = ()
         self._has_sigma_beside = True
         self._is_compared = False
@@ -80,7 +86,10 @@ class MapLayers:
         """Bring layers and slider up to a session; true if there was no map before, so that the view must be fitted."""
         is_first = not self._pairs
         self.is_stale = False
-        wanted = {name: stack for name, stack in session.stacks.items() if name not in self._unwanted}
+        if not self._has_begun and session.stacks:
+            self._has_begun = True
+            self._looked_at.add(next(iter(session.stacks)))
+        wanted = {name: stack for name, stack in session.stacks.items() if name in self._looked_at}
         is_lacking = any(name in scan.maps for name in wanted.keys() - self._pairs.keys() for scan in session.scans)
         active = self._viewer.layers.selection.active
         with self.moving(), self.rearranging() if is_lacking else nullcontext():
@@ -100,11 +109,12 @@ class MapLayers:
 
     def choose(self, names: list[str], session: Session) -> None:
         """Show these maps and no others, side by side."""
-        self._unwanted -= set(names)
-        self.sync(session)
+        self._looked_at.update(names)
+        self._removed -= {_SIGMA + name for name in names}
         if names == self.visible_names:
             return
         with self.rearranging():
+            self.sync(session)
             for name, pair in self._pairs.items():
                 pair.show(is_visible=name in names)
             self.sync(session)
@@ -178,9 +188,10 @@ class MapLayers:
         if newest is None:
             return
         message = newest.message
-        pair = self._pairs.get(name) or self._make(
-            name, title(message), stack.value, message.colormap, (message.low, message.high)
-        )
+        pair = self._pairs.get(name)
+        if pair is None:
+            pair = self._make(name, title(message), stack.value, message.colormap, (message.low, message.high))
+            self._put_in_order(list(session.stacks))
         pair.give(stack.value, stack.grid, shown)
         if pair.image.visible:
             pair.mark(stack.grid, shown, self._marks)
@@ -188,7 +199,7 @@ class MapLayers:
 
     def _show_sigma(self, name: str, stack: Stack, newest: Shown[MapPublished], shown: Shown[MapPublished] | None) -> None:
         """Keep a layer of a map's uncertainty, from the moment when the map itself is first looked at."""
-        if "sigma" not in newest.arrays or _SIGMA + name in self._unwanted:
+        if "sigma" not in newest.arrays or _SIGMA + name in self._removed:
             return
         message = newest.message
         limits = (0.0, SIGMA_SHARE * (message.high - message.low))
@@ -212,6 +223,19 @@ class MapLayers:
         pair.image.events.visible.connect(lambda: self._follow_eye(pair))
         return pair
 
+    def _put_in_order(self, names: list[str]) -> None:
+        """Let the newest pair stand where its map stands among the maps: the order of layers is that of the grid's cells."""
+        *others, newest = self._pairs
+        later = [name for name in others if name in names[names.index(newest) :]]
+        if later:
+            pair, layers = self._pairs[newest], self._viewer.layers
+            layers.move_multiple(
+                [layers.index(pair.image), layers.index(pair.marks)], layers.index(self._pairs[later[0]].image)
+            )
+            kept = self._pairs.pop(newest)
+            at = others.index(later[0])
+            self._pairs = dict([*list(self._pairs.items())[:at], (newest, kept), *list(self._pairs.items())[at:]])
+
     def _follow_eye(self, pair: MapPair) -> None:
         """Hide and show the marks with their map."""
         if pair.marks.visible != pair.image.visible:
@@ -230,7 +254,8 @@ class MapLayers:
         for name, pair in list(self._pairs.items()):
             if event.value in (pair.image, pair.marks):
                 del self._pairs[name]
-                self._unwanted.add(name)
+                self._looked_at.discard(name)
+                self._removed.add(name)
                 other = pair.marks if event.value is pair.image else pair.image
                 if other in self._viewer.layers:
                     self._viewer.layers.remove(other)

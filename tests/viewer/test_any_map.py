@@ -32,10 +32,19 @@ def session() -> Session:
     return found
 
 
-def test_every_map_that_is_described_has_its_layer(session):
-    layers = MapLayers(ViewerModel())
+def test_every_map_that_is_described_has_its_layer_once_it_is_looked_at_and_all_stand_in_their_order(session):
+    viewer = ViewerModel()
+    layers = MapLayers(viewer)
     layers.sync(session)
+    assert layers.names == ["y_lithium"], "what nobody looks at costs nothing"
+    for names in (["wt_new"], ["a_nmc", "rwp"], list(MAPS)):
+        layers.choose(names, session)
+        assert layers.visible_names == names
     assert layers.names == list(MAPS)
+    places = [viewer.layers.index(layers.layer(name)) for name in MAPS]
+    assert places == sorted(places)
+    assert [viewer.layers.index(layers.marks_layer(name)) for name in MAPS] == [place + 1 for place in places]
+    assert all(place % viewer.canvas.grid.stride == 0 for place in places), "map and marks share a cell"
     for name, words in MAPS.items():
         layer = layers.layer(name)
         unit = f" ({words['unit']})" if words["unit"] else ""

@@ -85,6 +85,8 @@ def view_of(session: Session) -> ViewerModel:
     viewer = ViewerModel()
     layers = MapLayers(viewer)
     layers.sync(session)
+    layers.choose(list(session.stacks), session)
+    layers.choose(list(session.stacks)[:1], session)
     layers.set_text(scan_words(session))
     return viewer
 

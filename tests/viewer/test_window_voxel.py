@@ -95,7 +95,7 @@ def test_a_click_shows_the_pattern_of_a_voxel_and_drags_those_of_regions_and_lin
     phantom.start()
     phantom.map("x_lithium", jelly_roll(), label="x in LixC6", colormap="lixc6", n_lines=30)
     phantom.map("wt", np.where(radius_mm() < 2, 10.0, np.nan).astype("f4"), label="LiC6", unit="wt%", high=100.0)
-    qtbot.waitUntil(lambda: window.is_settled and "wt" in window.layers.names, timeout=60_000)
+    qtbot.waitUntil(lambda: window.is_settled and "wt" in window.session.stacks, timeout=60_000)
     pins = window.session.pins
 
     _Drag([(1.2, 0.8)]).on(window)
