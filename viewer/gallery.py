@@ -46,6 +46,8 @@ class Gallery(QWidget):
         self._list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.itemSelectionChanged.connect(self._tell)
+        # A tile that is chosen already, whose layer the user has hidden or removed, brings it back.
+        self._list.itemClicked.connect(lambda _: self._tell())
         self._readout = QLabel()
         self._readout.setWordWrap(True)
         self._readout.setMinimumHeight(40)
@@ -110,12 +112,10 @@ class Gallery(QWidget):
 
     def _select(self, items: Sequence[QListWidgetItem]) -> None:
         """Select some tiles, and tell it once."""
-        before = self._list.selectedItems()
         with QSignalBlocker(self._list):
             for item in self._items.values():
                 item.setSelected(item in items)
-        if self._list.selectedItems() != before:
-            self._tell()
+        self._tell()
 
     def _tell(self) -> None:
         names = [name for name, item in self._items.items() if item.isSelected()]

@@ -99,12 +99,11 @@ class MapLayers:
                 self._blank(name)
             self._step_to(session.timeline.index)
         if not is_first or not self._pairs:
-            # napari chooses every layer that is added; the user has chosen another.
             if is_lacking and active in self._viewer.layers:
-                self._viewer.layers.selection.active = active
+                self._choose_layer(active)
             return False
         self._put_sigma_beside()
-        self._viewer.layers.selection.active = self._pairs[self.names[0]].image
+        self._choose_layer(self._pairs[self.names[0]].image)
         return True
 
     def choose(self, names: list[str], session: Session) -> None:
@@ -120,7 +119,7 @@ class MapLayers:
             self.sync(session)
             self._put_sigma_beside()
         if names and names[0] in self._pairs:
-            self._viewer.layers.selection.active = self._pairs[names[0]].image
+            self._choose_layer(self._pairs[names[0]].image)
 
     def toggle_sigma(self) -> None:
         """Show the uncertainty beside a map that stands alone, or let it stand alone."""
@@ -222,6 +221,11 @@ class MapLayers:
         )
         pair.image.events.visible.connect(lambda: self._follow_eye(pair))
         return pair
+
+    def _choose_layer(self, layer: "Image") -> None:
+        """Choose a layer for napari's own tools: it chooses every one that is added, and names it in the status line."""
+        self._viewer.layers.selection.active = layer
+        self._viewer.status = ""
 
     def _put_in_order(self, names: list[str]) -> None:
         """Let the newest pair stand where its map stands among the maps: the order of layers is that of the grid's cells."""

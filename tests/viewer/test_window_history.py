@@ -79,5 +79,4 @@ def test_slider_and_strip_are_one_clock_and_following_waits_while_the_user_looks
     window.viewer.layers.remove(window.layers.layer("x_lithium"))
     assert not window.layers.names
     window.gallery.choose(["x_lithium"])
-    window.gallery.chosen.emit(["x_lithium"])
     assert window.layers.visible_names == ["x_lithium"]
