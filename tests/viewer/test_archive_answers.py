@@ -43,8 +43,8 @@ def asked(archive, *others):
     return session.pins.items[0]
 
 
-def test_a_voxel_of_a_file_gives_pattern_fit_and_phases(folder):
-    pin = asked(folder / "scan.nxs")
+def test_a_voxel_of_a_folder_of_archives_gives_pattern_fit_and_phases(folder):
+    pin = asked(folder / "scan.nxs", folder)
     assert pin.complaint == ""
     answer, arrays = pin.answer.message, pin.answer.arrays
     assert isinstance(answer, RegionAnswered)
