@@ -43,8 +43,8 @@ def asked(archive, *others):
     return session.pins.items[0]
 
 
-def test_a_voxel_of_a_folder_of_archives_gives_pattern_fit_and_phases(folder):
-    pin = asked(folder / "scan.nxs", folder)
+def test_a_voxel_of_a_file_gives_pattern_fit_and_phases(folder):
+    pin = asked(folder / "scan.nxs")
     assert pin.complaint == ""
     answer, arrays = pin.answer.message, pin.answer.arrays
     assert isinstance(answer, RegionAnswered)
@@ -62,6 +62,10 @@ def test_what_is_not_beside_a_file_is_named(folder, tmp_path):
     assert "profile.toml" in asked(archive).complaint
     write_profile(demo_profile(), tmp_path / "profile.toml")
     assert f"no {tmp_path / 'lines'}" in asked(archive).complaint
+
+
+def test_a_folder_answers_for_the_archives_in_it(folder):
+    assert asked(folder / "scan.nxs", folder).complaint == ""
 
 
 def test_a_run_that_no_open_file_holds_is_refused(folder, tmp_path):
