@@ -9,6 +9,7 @@ import pytest
 import zmq
 from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
+from ophyd import EpicsMotor
 from ophyd.utils import LimitError
 
 from acquisition.devices.beamline import make_devices
@@ -77,6 +78,21 @@ def fly(devices, *, direction, n_points=11, capture=True):
     complete.wait(10)
     moved.wait(10)
     return first_mm + direction * STEP_MM * np.arange(n_points)
+
+
+def test_ophyds_own_motor_moves_keeps_to_the_limits_and_stops(at_start):
+    motor = EpicsMotor(at_start.hexapod.x.prefix, name="motor")
+    motor.wait_for_connection(timeout=20)
+    assert motor.limits == (-10.0, 10.0)
+    motor.set(0.8).wait(20)
+    assert motor.user_readback.get(use_monitor=False) == pytest.approx(0.8, abs=0.002)
+    with pytest.raises(LimitError):
+        motor.set(10.1)
+    motor.velocity.set(1.0).wait(5)
+    status = motor.set(5.0)
+    motor.stop()
+    wait_for(lambda: status.done)
+    assert motor.user_readback.get(use_monitor=False) < 4.9
 
 
 def test_a_move_is_done_when_the_axis_stands_at_its_target(at_start):

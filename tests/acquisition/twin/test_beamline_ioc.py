@@ -64,7 +64,7 @@ def test_the_speed_is_within_one_percent_by_the_clock_of_an_observer(fast):
     when_s, where = np.array([(t, x) for t, x in arrivals if 0.5 < x < 3.5]).T
     speed = np.polyfit(when_s, where, 1)[0]
     assert speed == pytest.approx(1.826, rel=0.01)
-    assert len(where) / (when_s[-1] - when_s[0]) > 40, "readbacks per second"
+    assert len(where) > 20, "a line through a few readbacks says little"
 
 
 def test_a_put_callback_returns_when_the_axis_is_there(fast):
