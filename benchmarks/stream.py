@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep, time
 from typing import IO, Any, cast
 
 import cbor2
@@ -86,25 +86,47 @@ def rows(n_images: int = 1024) -> list[dict[str, Any]]:
 
 
 def send_for_ever(n_distinct: int) -> None:
-    """Make images, write their blobs to the file that the first line of input names, then send as many as each line asks."""
+    """Make images, write their blobs to the file that the first line of input names, then send as each further line asks.
+
+    Such a line holds how many images, and seconds from one to the next; when they are gone the time is printed. Messages are
+    made beforehand but for the image id, as a detector's network card would have them.
+    """
     push = zmq.Context.instance().socket(zmq.PUSH)
+    # Far fewer than there are distinct images: a message has left before its buffer gets the next id.
     push.sndhwm = 16
     port = push.bind_to_random_port("tcp://127.0.0.1")
     blobs = [pack(image, "bslz4").blob for image in _images(n_distinct)]
     with Path(sys.stdin.readline().strip()).open("wb") as file:
         np.save(file, np.array([len(blob) for blob in blobs]))
         file.write(b"".join(blobs))
+    messages = [_message(blob) for blob in blobs]
     print(port, flush=True)
-    shape = _geometry_shape()
     push.send(_signed({"type": "start", "series_id": 1, "series_unique_id": "bench", "channels": ["threshold_1"]}))
     image_id = 0
     for line in sys.stdin:
-        for _ in range(int(line)):
-            compressed = CBORTag(56500, ["bslz4", 4, blobs[image_id % n_distinct]])
-            data = {"threshold_1": CBORTag(40, [list(shape), CBORTag(70, compressed)])}
-            header = {"type": "image", "series_id": 1, "series_unique_id": "bench", "image_id": image_id, "data": data}
-            push.send(_signed(header), copy=False)
+        n_images, period_s = line.split()
+        begin = perf_counter()
+        for number in range(int(n_images)):
+            sleep(max(0.0, begin + number * float(period_s) - perf_counter()))
+            message = messages[image_id % n_distinct]
+            message[_ID_PLACE : _ID_PLACE + 4] = image_id.to_bytes(4, "big")
+            push.send(message, copy=False)
             image_id += 1
+        print(time(), flush=True)
+
+
+_ID_PLACE = len(b"\xd9\xd9\xf7\xa5dtypeeimagehimage_id\x1a")
+
+
+def _message(blob: bytes) -> bytearray:
+    """Give an image message whose id, of four bytes, stands at a known place."""
+    compressed = CBORTag(56500, ["bslz4", 4, blob])
+    data = {"threshold_1": CBORTag(40, [list(_geometry_shape()), CBORTag(70, compressed)])}
+    header = {"type": "image", "image_id": 2**32 - 1, "series_id": 1, "series_unique_id": "bench", "data": data}
+    message = bytearray(_signed(header))
+    if message[_ID_PLACE - 1 : _ID_PLACE + 4] != b"\x1a\xff\xff\xff\xff":
+        raise RuntimeError("the image id is not where it was thought to be")
+    return message
 
 
 def _signed(value: dict[str, Any]) -> bytes:
@@ -136,8 +158,12 @@ class _Sender:
         self._say(str(self.blobs_path))
         self.address = f"tcp://127.0.0.1:{int(cast(IO[str], process.stdout).readline())}"
 
-    def send(self, n_images: int) -> None:
-        self._say(str(n_images))
+    def send(self, n_images: int, *, period_s: float = 0.0) -> None:
+        self._say(f"{n_images} {period_s}")
+
+    def sent_at(self) -> float:
+        """Give when the last image of the oldest order was handed over, Unix epoch; waits for it."""
+        return float(cast(IO[str], self._process.stdout).readline())
 
     def _say(self, line: str) -> None:
         stdin = cast(IO[str], self._process.stdin)
