@@ -26,8 +26,8 @@ check: setup  ## style, types and layers
 unit: setup judges  ## the tests alone, one file at a time on each of two cores
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-bench: setup  ## figures against named peers, into bench.json
-	$(VENV)/bin/operando bench --json bench.json
+bench: setup  ## figures against named peers, into bench.json and bench.png
+	$(VENV)/bin/operando bench --json bench.json --plot bench.png
 
 pictures: setup  ## the pictures of README and tour anew, from a demo without a screen
 	test -f $(OUT)/monitor.png || $(VENV)/bin/operando demo --headless --out $(OUT)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from operando.errors import MissingInputError
 
-MODULES = ("integration", "stream", "reconstruction", "refinement", "viewer", "twin")
+MODULES = ("integration", "stream", "reconstruction", "volume", "refinement", "growth", "viewer", "twin")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def bench(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw them here, with the versions (PNG, PDF or SVG).")] = None,
     only: Annotated[str | None, typer.Option(help=f"One of {', '.join(MODULES)}.")] = None,
 ) -> None:
     """Measure speed beside named peers on the same data in the same run; ratios above 1 are in our favour."""
@@ -39,6 +40,8 @@ def bench(
         rows += import_module(f"benchmarks.{name}").rows()
     if json_file is not None:
         json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if plot is not None:
+        import_module("benchmarks.plot").draw(rows, plot)
     Console().print(_table(rows))
 
 
