@@ -28,7 +28,7 @@ from matplotlib import pyplot  # The backend first: there may be no screen
 FOLDER = Path(__file__).parent / "images"
 N_LINES, N_POINTS = 24, 33
 SECTORS = [Sector(centre_deg=centre, half_width_deg=7.5) for centre in np.arange(-90, 90, 15.0)]
-MARKERS = {"nmc": 3.0, "ceo2": np.sqrt(3.0), "lab6": 1.0, "al": np.sqrt(3.0)}
+MARKERS = {"nmc": 3.0, "nmc811": 3.0, "ceo2": np.sqrt(3.0), "lab6": 1.0, "al": np.sqrt(3.0)}
 """Which reflection the sinogram shows: c or a over d of the first of these materials that the sample has."""
 
 
@@ -41,11 +41,13 @@ def draw(name: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         measured = np.array(list(pool.map(lambda line: [source.pattern(pulse)[0] for pulse in line], lines)))
     measured[1::2] = measured[1::2, ::-1]
-    middle = lines[N_LINES // 3][N_POINTS // 2]
-    sample = source.frames.truth().history.slice_at(middle.time_s)
+    line = lines[N_LINES // 3]
+    sample = source.frames.truth().history.slice_at(line[0].time_s)
+    # Beside the middle of what is layered: there the layers' normals stand across the beam, and texture shows.
+    shown = line[N_POINTS // 2 + (N_POINTS // 5 if sample.normal_rad is not None else 0)]
     figure, axes = pyplot.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
-    _frame(axes[0], source.frames.frame(middle, image_id=0))
-    _caked(axes[1], caked, caked.pattern(middle))
+    _frame(axes[0], source.frames.frame(shown, image_id=0))
+    _caked(axes[1], caked, caked.pattern(shown))
     _sinogram(axes[2], source.q, measured, sample)
     _truth(axes[3], sample)
     _voltage(axes[4], scenario)
@@ -88,7 +90,8 @@ def _sinogram(axis: Any, q: NDArray[np.float64], measured: NDArray[np.float64], 
 
 
 def _truth(axis: Any, sample: Slice) -> None:
-    reach = sample.axis_mm[-1]
+    unit, scale = ("mm", 1.0) if sample.axis_mm[-1] > 0.1 else ("um", 1e3)
+    reach = scale * sample.axis_mm[-1]
     colours = {"fe": (0.55, 0.55, 0.55), "cu": (0.8, 0.45, 0.2), "al": (0.75, 0.8, 0.9), "polymer": (0.9, 0.9, 0.6)}
     picture = np.ones((*sample.density_g_cm3.shape[:2], 3))
     for material, colour in colours.items():
@@ -107,7 +110,7 @@ def _truth(axis: Any, sample: Slice) -> None:
         title = "truth: matter"
     if shown is not None:
         axis.figure.colorbar(shown, ax=axis)
-    axis.set(title=title, xlabel="x (mm)", ylabel="y (mm)")
+    axis.set(title=title, xlabel=f"x ({unit})", ylabel=f"y ({unit})")
 
 
 def _voltage(axis: Any, profile: Profile) -> None:

@@ -66,6 +66,10 @@ CRYSTALS: dict[str, Structure] = {
     "nmc": layered_oxide(
         {"Ni": 0.5, "Mn": 0.3, "Co": 0.2}, lithium=NMC_LITHIUM_Y, a_angstrom=2.8245, c_angstrom=14.500, oxygen_z=NMC_OXYGEN_Z
     ),
+    # NMC811 at y = 0.5, where its c is longest (Kondrakov et al., J. Phys. Chem. C 121 (2017) 3286); a is interpolated.
+    "nmc811": layered_oxide(
+        {"Ni": 0.8, "Mn": 0.1, "Co": 0.1}, lithium=NMC_LITHIUM_Y, a_angstrom=2.8260, c_angstrom=14.467, oxygen_z=NMC_OXYGEN_Z
+    ),
     # The inactive part keeps one lattice in all states of the cell; which one is assumed: nearly full of lithium.
     "nmc_s": layered_oxide(
         {"Ni": 0.5, "Mn": 0.3, "Co": 0.2}, lithium=0.97, a_angstrom=2.866, c_angstrom=14.260, oxygen_z=NMC_OXYGEN_Z
@@ -130,6 +134,7 @@ WIDTHS_DEG: dict[str, float] = {
     "cu": 0.046,
     "al": 0.044,
     "nmc": 0.055,
+    "nmc811": 0.055,
     "nmc_s": 0.055,
     "graphite": 0.061,
     "lic30": 0.061,

@@ -29,7 +29,7 @@ from acquisition.twin.standard import make_pins, make_standard
 from acquisition.twin.truth import FlownLine, Truth, Unchanging
 from acquisition.twin.truth import write_truth as write_truth_file
 from operando.errors import ProfileError
-from operando.profile import Profile
+from operando.profile import Profile, Winding
 
 __all__ = ["SAMPLES", "SampleFrames", "make_frame_source", "make_history", "make_sample", "pixel_mask", "write_truth"]
 
@@ -54,7 +54,8 @@ SAMPLES: dict[str, Callable[[str, int], Slice]] = {
 """What profile.twin.sample may name and never changes; each is made from its name and the twin's seed."""
 PUBLISHED = ("aaa-pristine", "aaa-charged-c2", "aaa-charged-c20", "aaa-discharged-c2", "aaa-discharged-c20")
 """Cells of a published study, at rest: :mod:`acquisition.twin.published`."""
-WORKING = ("aaa-cell", "18650-cell", "18650-cell-aged", "small-cell", "half-cell", "particle")
+UNWOUND = ("half-cell", "particle")
+WORKING = ("aaa-cell", "18650-cell", "18650-cell-aged", "small-cell", *UNWOUND)
 """Cells whose lithium moves as their history says: :mod:`acquisition.twin.cell`."""
 
 
@@ -230,7 +231,8 @@ def make_sample(profile: Profile) -> Slice:
     twin = twin_of(profile)
     if twin.sample in PUBLISHED:
         published = importlib.import_module("acquisition.twin.published")
-        return cast("Slice", published.make_published(twin.sample, seed=twin.seed, is_uneven=twin.effects.uneven))
+        made = published.make_published(twin.sample, seed=twin.seed, is_uneven=twin.effects.uneven, winding=twin.winding)
+        return cast("Slice", made)
     if twin.sample not in SAMPLES:
         raise ProfileError(f"twin.sample: found {twin.sample!r}, wanted one of {', '.join((*SAMPLES, *PUBLISHED, *WORKING))}")
     return SAMPLES[twin.sample](twin.sample, twin.seed)
@@ -242,6 +244,10 @@ def make_history(profile: Profile, *, out: Path | None = None, begun_s: float | 
     Without one its replay begins at ``begun_s``, Unix epoch, or now.
     """
     name = twin_of(profile).sample
+    if twin_of(profile).winding != Winding() and name in (*SAMPLES, *UNWOUND):
+        raise ProfileError(
+            f"twin.winding: sample {name!r} is no wound cell of a make: take the section away, or name another sample"
+        )
     if name in SAMPLES or name in PUBLISHED:
         served = None if out is None else open_served_cell(profile, out=out, now_s=time.time() if begun_s is None else begun_s)
         return Unchanging(sample=make_sample(profile), cell=None if served is None else served.at)

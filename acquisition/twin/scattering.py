@@ -12,6 +12,7 @@ import numpy as np
 import xraydb
 from numpy.typing import NDArray
 
+from acquisition.twin.incoherent import incoherent_electrons
 from acquisition.twin.phases import AMORPHOUS, CRYSTALS, WIDTHS_DEG, Amorphous
 from acquisition.twin.structures import AVOGADRO_PER_MOL, CM3_PER_ANGSTROM3, Reflections, Structure, form_factor, reflections
 
@@ -107,15 +108,12 @@ def pseudo_voigt(offset: NDArray[np.float64], *, width: float) -> NDArray[np.flo
 
 
 def compton(contents: Mapping[str, float], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give incoherent scattering, Z - f^2/Z electrons an atom; cm^2/sr/g.
+    """Give incoherent scattering of free atoms; cm^2/sr/g.
 
-    The approximation is good to some 15 % of tabulated values; the loss of energy (1 % at 6 degrees and 100 keV) is left out.
+    The loss of energy is left out: 0.1 % at 6 degrees and 100 keV, 0.9 % at 40 degrees and 19 keV.
     """
-    total = np.zeros_like(q)
-    for element, count in contents.items():
-        z = xraydb.atomic_number(element)
-        total += count * (z - form_factor(element, q) ** 2 / z)
-    return total * _per_gram(contents)
+    electrons = sum(count * incoherent_electrons(element, q) for element, count in contents.items())
+    return np.asarray(electrons * _per_gram(contents))
 
 
 def _thermal_diffuse(structure: Structure, q: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,3 +30,4 @@ from operando.profile.sample import Reconstruction as Reconstruction
 from operando.profile.section import Section as Section
 from operando.profile.twin import Effects as Effects
 from operando.profile.twin import Twin as Twin
+from operando.profile.twin import Winding as Winding

@@ -65,6 +65,19 @@ class Effects(Section):
         return self.lattice or self.parallax or self.texture or self.absorption != "none" or self.axis_downstream_mm != 0
 
 
+class Winding(Section):
+    """Sizes of a wound cell beside those of its make; None leaves the make's. The electrodes' area stays, height follows."""
+
+    can_mm: Positive | None = None
+    """Outer diameter of the can."""
+    wall_mm: Positive | None = None
+    core_mm: Positive | None = None
+    """Diameter of the empty core."""
+    cu_um: Positive | None = None
+    al_um: Positive | None = None
+    separator_um: Positive | None = None
+
+
 class Twin(Section):
     """The simulated beamline and sample, for profiles that have no real one."""
 
@@ -79,4 +92,5 @@ class Twin(Section):
     """How much faster than real the axes move and settle between lines."""
     prepared_frames: Annotated[int, Field(ge=0)] = 0
     """Serve so many frames, made beforehand, in turn: for rates that cannot be made; maps then mean nothing. 0 makes each."""
+    winding: Winding = Winding()
     effects: Effects = Effects()

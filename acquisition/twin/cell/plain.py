@@ -1,7 +1,6 @@
 """Cells that are not wound: one particle, and a flat cell against lithium metal; a slice for any state of their history.
 
-Lithium metal scatters and absorbs next to nothing and is left out. The scattering of the oxide is that of the project's table
-of phases, whatever the parameters of the history are called.
+Lithium metal scatters and absorbs next to nothing and is left out.
 """
 
 from itertools import pairwise
@@ -16,6 +15,7 @@ from acquisition.twin.phases import CRYSTALS
 from acquisition.twin.slice import Slice, grams_per_cathode_unit
 
 Field = NDArray[np.float64]
+OXIDE = "nmc811"
 
 
 class StatefulSample(Protocol):
@@ -45,7 +45,7 @@ class Particle:
         lithium = np.where(self._is_inside, y[shell], np.nan).astype(np.float32)
         return Slice(
             name=name,
-            materials=("nmc",),
+            materials=(OXIDE,),
             density_g_cm3=density[..., np.newaxis],
             voxel_mm=self._voxel_mm,
             lithium_y=lithium,
@@ -73,7 +73,7 @@ class FlatCell:
         columns = {
             "cu": CRYSTALS["cu"].density_g_cm3 * cu,
             "al": CRYSTALS["al"].density_g_cm3 * al,
-            "nmc": moles_cm3 * grams_per_cathode_unit("nmc") * cathode,
+            OXIDE: moles_cm3 * grams_per_cathode_unit(OXIDE) * cathode,
             "polymer": self.POLYMER_G_CM3 * separator,
             "electrolyte": self.ELECTROLYTE_G_CM3 * (cathode + separator),
         }

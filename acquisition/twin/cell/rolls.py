@@ -4,8 +4,11 @@ from dataclasses import dataclass, replace
 
 from acquisition.twin.cell.makes import AAA, CELL_18650, CELL_18650_AGED, SMALL, CellMake
 from acquisition.twin.cell.spiral import Spiral, Tab
+from operando.errors import ProfileError
+from operando.profile import Winding
 
 UM = 1e-3
+FEWEST_TURNS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,3 +123,44 @@ ROLLS: dict[str, RollMake] = {
 def even(make: RollMake) -> RollMake:
     """Give a make without what differs from place to place; dead regions stay, which are the cell's own."""
     return replace(make, lag_can=0.0, lag_core=0.0, lag_tab=0.0, loading=0.0, secondary_part=0.0)
+
+
+def resized(make: RollMake, winding: Winding) -> RollMake:
+    """Give a make with the sizes of a profile: tabs keep their part of the winding's length, the voxels their size.
+
+    Raises
+    ------
+    ProfileError
+        If less than two turns fit between core and can.
+    """
+    if winding == Winding():
+        return make
+    old = make.spiral
+    outer_mm = _size(winding.can_mm, old.outer_mm, unit=0.5)
+    inner_mm = outer_mm - _size(winding.wall_mm, old.outer_mm - old.inner_mm)
+    spiral = replace(
+        old,
+        outer_mm=outer_mm,
+        inner_mm=inner_mm,
+        roll_mm=inner_mm - (old.inner_mm - old.roll_mm),
+        core_mm=_size(winding.core_mm, old.core_mm, unit=0.5),
+        cu_mm=_size(winding.cu_um, old.cu_mm, unit=UM),
+        al_mm=_size(winding.al_um, old.al_mm, unit=UM),
+        separator_mm=_size(winding.separator_um, old.separator_mm, unit=UM),
+    )
+    if spiral.last_turn < FEWEST_TURNS:
+        raise ProfileError(
+            f"twin.winding: found room for {max(spiral.last_turn, 0):.1f} turns of {spiral.pitch_mm:.3f} mm between core and "
+            f"a can of {2 * outer_mm:.2f} mm, wanted {FEWEST_TURNS:.0f} or more: give a larger can or a smaller core"
+        )
+    scale = spiral.last_turn / old.last_turn
+    spiral = replace(spiral, al_tab=_moved(old.al_tab, scale), cu_tab=_moved(old.cu_tab, scale))
+    return replace(make, spiral=spiral, extent_mm=make.extent_mm + 2 * (outer_mm - old.outer_mm))
+
+
+def _size(wanted: float | None, made_mm: float, *, unit: float = 1.0) -> float:
+    return made_mm if wanted is None else wanted * unit
+
+
+def _moved(tab: Tab | None, scale: float) -> Tab | None:
+    return None if tab is None else replace(tab, turn=tab.turn * scale)

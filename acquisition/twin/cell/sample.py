@@ -15,12 +15,12 @@ from acquisition.twin.cell.makes import HALF_CELL, PARTICLE, CellMake, ParticleM
 from acquisition.twin.cell.plain import FlatCell, Particle, StatefulSample
 from acquisition.twin.cell.protocols import find_history
 from acquisition.twin.cell.roll import Roll
-from acquisition.twin.cell.rolls import ROLLS, even
+from acquisition.twin.cell.rolls import ROLLS, even, resized
 from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.cell.spread import behind, piece_starts
 from acquisition.twin.slice import Slice
 from operando.errors import ProfileError
-from operando.profile import Cell, Profile
+from operando.profile import Cell, Profile, Twin
 
 PREFIX = "pybamm:"
 N_KEPT = 4
@@ -29,13 +29,16 @@ N_KEPT = 4
 Make = CellMake | ParticleMake
 
 
-OpenState = Callable[[CellHistory, int, bool], StatefulSample]
-"""Makes a sample of a history and a seed; the last argument says whether it differs from place to place."""
+OpenState = Callable[[CellHistory, Twin], StatefulSample]
+"""Makes a sample of a history, as the profile's section wants it."""
 
 
 def _wound(name: str) -> tuple[Make, OpenState]:
-    make = ROLLS[name]
-    return make.cell, lambda history, seed, is_uneven: Roll(make if is_uneven else even(make), history, seed=seed)
+    def open_roll(history: CellHistory, twin: Twin) -> Roll:
+        make = resized(ROLLS[name], twin.winding)
+        return Roll(make if twin.effects.uneven else even(make), history, seed=twin.seed)
+
+    return ROLLS[name].cell, open_roll
 
 
 CELL_SAMPLES: dict[str, tuple[Make, OpenState]] = {
@@ -43,8 +46,8 @@ CELL_SAMPLES: dict[str, tuple[Make, OpenState]] = {
     "18650-cell": _wound("18650"),
     "18650-cell-aged": _wound("18650-aged"),
     "small-cell": _wound("small"),
-    "half-cell": (HALF_CELL, lambda history, _seed, _is_uneven: FlatCell(HALF_CELL, history)),
-    "particle": (PARTICLE, lambda history, _seed, _is_uneven: Particle(PARTICLE)),
+    "half-cell": (HALF_CELL, lambda history, _twin: FlatCell(HALF_CELL, history)),
+    "particle": (PARTICLE, lambda _history, _twin: Particle(PARTICLE)),
 }
 """What ``twin.sample`` may name besides samples that never change: the make of cell that it is, and how it is made."""
 
@@ -157,8 +160,9 @@ def open_cell_sample(profile: Profile, *, out: Path | None, now_s: float | None 
     ServiceError
         If the history must be simulated and PyBaMM is not installed.
     """
-    name = profile.twin.sample if profile.twin is not None else ""
-    if name not in CELL_SAMPLES:
+    twin = profile.twin
+    name = twin.sample if twin is not None else ""
+    if twin is None or name not in CELL_SAMPLES:
         raise ProfileError(f"twin.sample: found {name!r}, wanted one of {', '.join(CELL_SAMPLES)}")
     make, open_state = CELL_SAMPLES[name]
     history_name = profile.cell.source.removeprefix(PREFIX)
@@ -168,9 +172,8 @@ def open_cell_sample(profile: Profile, *, out: Path | None, now_s: float | None 
             f"give {PREFIX} and a history of that cell"
         )
     history = history_of(history_name)
-    seed, is_uneven = (profile.twin.seed, profile.twin.effects.uneven) if profile.twin is not None else (0, True)
     begun_s = time.time() if now_s is None else now_s
     clock: Clock = OwnClock(profile.cell, origin_s=begun_s)
     if out is not None:
         clock = FollowedClock(out, profile.cell, history.recording_name, now_s=begun_s)
-    return CellSample(name, open_state(history, seed, is_uneven), history, clock)
+    return CellSample(name, open_state(history, twin), history, clock)

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import xraydb
 
+from acquisition.twin.incoherent import SCATTERED, incoherent_electrons
 from acquisition.twin.phases import AMORPHOUS, CRYSTALS
 from acquisition.twin.scattering import compton, cross_section, powder, pseudo_voigt
-from acquisition.twin.structures import Site, Structure
+from acquisition.twin.structures import Site, Structure, form_factor
 
 WAVELENGTH = 0.119791
 TWO_THETA = np.radians(np.arange(0.5, 9, 0.001))
@@ -52,6 +54,27 @@ def test_free_electrons_scatter_incoherently_at_large_q_only() -> None:
 
     assert compton({"C": 1.0}, np.array([1e-6]))[0] == pytest.approx(0, abs=0.01 * thomson)
     assert compton({"C": 1.0}, np.array([60.0]))[0] == pytest.approx(6 * thomson, rel=0.02)
+
+
+def test_incoherent_scattering_of_carbon_is_that_of_another_table() -> None:
+    """Balyuzi, Acta Cryst. A31 (1975) 600: Z minus five Gaussians; the simple form Z - f^2/Z is far from both."""
+    heights, widths = (0.7568, 2.5511, 0.7051, 1.4605, 0.5263), (82.2385, 31.7282, 11.9471, 1.4637, 0.5150)
+    q = np.array([1.5, 2.5, 4.0, 5.0, 6.0, 8.0])
+    other = 6 - sum(height * np.exp(-width * (q / (4 * np.pi)) ** 2) for height, width in zip(heights, widths, strict=True))
+    ours = incoherent_electrons("C", q)
+
+    assert ours == pytest.approx(other, rel=0.17)
+    assert ours[2:] == pytest.approx(other[2:], rel=0.05)
+    assert np.all((6 - form_factor("C", q) ** 2 / 6)[:2] > 1.25 * other[:2])
+
+
+def test_incoherent_scattering_grows_with_q_to_all_electrons() -> None:
+    q = np.linspace(0, 120, 2000)
+    for element in SCATTERED:
+        electrons = incoherent_electrons(element, q)
+        assert electrons[0] == 0
+        assert np.all(np.diff(electrons) >= 0)
+        assert electrons[-1] == pytest.approx(xraydb.atomic_number(element))
 
 
 @pytest.mark.parametrize("material", [*CRYSTALS, *AMORPHOUS])

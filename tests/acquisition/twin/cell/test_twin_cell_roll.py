@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from acquisition.twin.cell.history import CellHistory
 from acquisition.twin.cell.makes import FARADAY_AH_MOL
 from acquisition.twin.cell.roll import X_DEAD, Roll
-from acquisition.twin.cell.rolls import ROLLS
+from acquisition.twin.cell.rolls import ROLLS, resized
 from acquisition.twin.cell.sample import CellSample, open_cell_sample
 from acquisition.twin.cell.spread import FORGET_S, behind, spread
 from acquisition.twin.phases import CRYSTALS, LITHIUM_X
 from acquisition.twin.slice import Slice, grams_per_c6, grams_per_cathode_unit, graphite_stages, lithium_from_amounts
 from operando.errors import ProfileError
-from operando.profile import Profile, read_profile
+from operando.profile import Profile, Winding, read_profile
 
 Histories = Callable[[str], CellHistory]
 Cells = Callable[[str, str], tuple[Roll, CellSample, CellHistory]]
@@ -79,6 +79,23 @@ def test_slice_times_height_holds_the_coulombs_in_both_electrodes(cell: Cells, n
 def test_cells_are_as_tall_as_their_cans_allow(cell: Cells) -> None:
     assert 36 < cell("aaa", "aaa-c2")[0].height_mm < 42
     assert 54 < cell("18650-aged", "18650-1c-aged")[0].height_mm < 60
+
+
+def test_a_wider_roll_of_the_same_electrodes_is_shorter_and_holds_the_same_coulombs(history: Histories, cell: Cells) -> None:
+    lived, make = history("small-2c"), ROLLS["small"]
+    wider = Roll(resized(make, Winding(can_mm=6.0, wall_mm=0.2, core_mm=1.0)), lived, seed=1)
+    slices = [slice_of(wider, lived, row) for row in (0, row_of(lived, "CCCV_Chg", 1.0))]
+    filled_mm2 = [np.pi * (roll_mm**2 - core_mm**2) for roll_mm, core_mm in ((make.spiral.roll_mm, 0.35), (2.75, 0.5))]
+    iron = slices[0].density_of("fe") > 0
+    reach_mm = np.abs(slices[0].axis_mm[iron.any(axis=0)]).max()
+
+    assert reach_mm == pytest.approx(3.0, abs=0.02)
+    assert wider.height_mm / cell("small", "small-2c")[0].height_mm == pytest.approx(filled_mm2[0] / filled_mm2[1], rel=0.15)
+    gained_ah = anode_ah(slices[1], wider) - anode_ah(slices[0], wider)
+    assert gained_ah == pytest.approx(np.ptp(lived.charge_ah[: row_of(lived, "CCCV_Chg", 1.0) + 1]), rel=1e-3)
+    assert resized(make, Winding()) == make
+    with pytest.raises(ProfileError, match=r"room for .* turns"):
+        resized(make, Winding(can_mm=1.5))
 
 
 def test_lithium_lags_at_can_core_and_tab_while_the_cell_charges(cell: Cells) -> None:
