@@ -5,9 +5,9 @@ blemishes in any order and from any thread.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import boolean, njit, uint32, void
 from numpy.typing import NDArray
 
 from acquisition.twin.camera import Camera, direct_beam_m
@@ -49,11 +49,18 @@ def draw_bad_pixels(shape: tuple[int, int], *, part: float, seed: int) -> tuple[
     return chosen < part, chosen > 1 - HOT_OF_BAD * part
 
 
-@njit(void(uint32[::1], boolean[::1], uint32, uint32), cache=True, nogil=True)
-def limit_counts(frame: Frame, is_masked: NDArray[np.bool_], highest: np.uint32, masked: np.uint32) -> None:
-    """Stop every pixel at ``highest``, and mark those that are masked; flat, in place."""
-    for i in range(frame.size):
-        frame[i] = masked if is_masked[i] else min(frame[i], highest)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Limits:
+    """What no blemish changes: masked pixels stay as they are, the others stop at a largest count."""
+
+    is_masked: NDArray[np.bool_]
+    """Shape (row, column)."""
+    highest: int
+
+    def add(self, frame: Frame, where: Any, counts: NDArray[np.integer]) -> None:
+        """Add counts to the pixels ``frame[where]``, in place; an index may stand there once only."""
+        total = np.minimum(frame[where].astype(np.int64) + counts, self.highest)
+        frame[where] = np.where(self.is_masked[where], frame[where], total).astype(np.uint32)
 
 
 def generator(*, seed: int, exposure: int, purpose: int) -> np.random.Generator:
@@ -61,12 +68,12 @@ def generator(*, seed: int, exposure: int, purpose: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int(stream_key(seed, exposure, purpose))))
 
 
-def add_zingers(frame: Frame, *, mean: float, random: np.random.Generator) -> None:
-    """Add stray particles, ``mean`` of them on average, each over a pixel and its neighbour; masked pixels included."""
+def add_zingers(frame: Frame, limits: Limits, *, mean: float, random: np.random.Generator) -> None:
+    """Add stray particles, ``mean`` of them on average, each over a pixel and its neighbour."""
     for _ in range(int(random.poisson(mean))):
         row, column = int(random.integers(frame.shape[0])), int(random.integers(frame.shape[1] - PIXELS_OF_ZINGER))
         counts = np.exp(random.uniform(*np.log(ZINGER_COUNTS)))
-        frame[row, column : column + PIXELS_OF_ZINGER] += np.uint32(counts / PIXELS_OF_ZINGER)
+        limits.add(frame, np.s_[row, column : column + PIXELS_OF_ZINGER], np.array(int(counts / PIXELS_OF_ZINGER)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -113,7 +120,15 @@ def _normalised(density: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def add_spots(
-    frame: Frame, flashes: Flashes, beam: Beam, camera: Camera, *, has_parallax: bool, dose: float, random: np.random.Generator
+    frame: Frame,
+    limits: Limits,
+    flashes: Flashes,
+    beam: Beam,
+    camera: Camera,
+    *,
+    has_parallax: bool,
+    dose: float,
+    random: np.random.Generator,
 ) -> None:
     """Add the spots that one exposure sees: Poisson counts around the place that the grain's depth gives."""
     angle = np.radians(beam.angle_deg)
@@ -128,15 +143,15 @@ def add_spots(
         radius_m = np.tan(two_theta) * (camera.distance_m - (1e-3 * z[i] if has_parallax else 0.0))
         row = (beam_row_m + radius_m * np.sin(flashes.azimuth_rad[i])) / camera.pixel_m - 0.5
         column = (beam_column_m + radius_m * np.cos(flashes.azimuth_rad[i])) / camera.pixel_m - 0.5
-        _add_spot(frame, float(row), float(column), float(counts[i]), random)
+        _add_spot(frame, limits, float(row), float(column), float(counts[i]), random)
 
 
-def _add_spot(frame: Frame, row: float, column: float, counts: float, random: np.random.Generator) -> None:
+def _add_spot(frame: Frame, limits: Limits, row: float, column: float, counts: float, random: np.random.Generator) -> None:
     """Add one spot; the parts of it beyond the detector's rim are lost."""
     rows = round(row) + np.arange(-SPOT_HALF_WIDTH, SPOT_HALF_WIDTH + 1)
     columns = round(column) + np.arange(-SPOT_HALF_WIDTH, SPOT_HALF_WIDTH + 1)
     shape = np.exp(-0.5 * ((rows[:, np.newaxis] - row) ** 2 + (columns - column) ** 2) / SPOT_PIXELS**2)
-    drawn = random.poisson(counts / (2 * np.pi * SPOT_PIXELS**2) * shape).astype(np.uint32)
+    drawn = random.poisson(counts / (2 * np.pi * SPOT_PIXELS**2) * shape)
     inside = np.ix_((rows >= 0) & (rows < frame.shape[0]), (columns >= 0) & (columns < frame.shape[1]))
     kept_rows, kept_columns = rows[inside[0].ravel()], columns[inside[1].ravel()]
-    frame[np.ix_(kept_rows, kept_columns)] += drawn[inside]
+    limits.add(frame, np.ix_(kept_rows, kept_columns), drawn[inside])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import float32, float64, int64, njit, void
+from numba.types import UniTuple
 from numpy.typing import NDArray
 
 from acquisition.twin.curves import Curves, state_places
@@ -153,26 +154,17 @@ def path_integral(
     return total * voxel
 
 
-@njit(void(float64, float64, int64, float64[::1]), cache=True, nogil=True)
-def _add(weight: float, twice_cosine: float, n_moments: int, channels: NDArray[np.float64]) -> None:
-    """Add a weight to the channels of one state: times cos(2 j psi) for each j, by Chebyshev's recurrence."""
-    before, now = 0.5 * twice_cosine, 1.0
-    for j in range(n_moments):
-        channels[j] += weight * now
-        before, now = now, twice_cosine * now - before
-
-
-@njit(void(float64, float64, int64[::1], float32[::1], int64, float64, float64[:, ::1]), cache=True, nogil=True)
+@njit(void(float64, float64[::1], int64[::1], float32[::1], int64, float64, float64[:, ::1]), cache=True, nogil=True)
 def _spread(
     mass: float,
-    twice_cosine: float,
+    moments: NDArray[np.float64],
     plan: NDArray[np.int64],
     places: NDArray[np.float32],
     layer: int,
     deeper: float,
     out: NDArray[np.float64],
 ) -> None:
-    """Add a mass to the two states around its place, in the two layers around its depth."""
+    """Add a mass, times its direction's moments, to the two states around its place, in the two layers around its depth."""
     first, n_states, column, n_moments = plan
     state, further = 0, 0.0
     if n_states > 1:
@@ -182,9 +174,32 @@ def _spread(
     first += state * n_moments
     for step in range(2 if deeper > 0 else 1):
         part = mass * (deeper if step else 1 - deeper)
-        _add(part * (1 - further), twice_cosine, n_moments, out[layer + step, first:])
+        channels = out[layer + step]
+        for j in range(n_moments):
+            channels[first + j] += part * (1 - further) * moments[j]
         if further > 0:
-            _add(part * further, twice_cosine, n_moments, out[layer + step, first + n_moments :])
+            for j in range(n_moments):
+                channels[first + n_moments + j] += part * further * moments[j]
+
+
+@njit(void(float64, float64[::1]), cache=True, nogil=True)
+def _fill_moments(twice_cosine: float, moments: NDArray[np.float64]) -> None:
+    """Write cos(2 j psi) for each j, by Chebyshev's recurrence from 2 cos(2 psi)."""
+    before, now = 0.5 * twice_cosine, 1.0
+    for j in range(moments.size):
+        moments[j] = now
+        before, now = now, twice_cosine * now - before
+
+
+@njit(UniTuple(int64, 2)(float64, float64, float64, float64, float64, int64), cache=True, nogil=True, error_model="numpy")
+def _columns_met(low: float, high: float, along: float, cosine: float, voxel: float, n: int) -> tuple[int, int]:
+    """Give first and last column, exclusive, of a row whose voxels may lie between ``low`` and ``high``; a few too many."""
+    if abs(cosine) * n * voxel < 1e-6:
+        return 0, n
+    ends = ((low - along) / cosine / voxel, (high - along) / cosine / voxel)
+    first = min(max(min(ends) + 0.5 * (n - 1) - 1, 0.0), float64(n))
+    last = min(max(max(ends) + 0.5 * (n - 1) + 2, 0.0), float64(n))
+    return int(first), int(last)
 
 
 @njit(
@@ -227,9 +242,10 @@ def _deposit(
     cosine, sine = turn
     n_layers = out.shape[0]
     cosine_2, sine_2 = cosine * cosine - sine * sine, 2 * sine * cosine
+    moments = np.empty(N_HARMONICS)
     for row in range(n_y):
         y = (row - 0.5 * (n_y - 1)) * voxel
-        for column in range(n_x):
+        for column in range(*_columns_met(strip[0] - reach, strip[1] + reach, y * sine, cosine, voxel, n_x)):
             x = (column - 0.5 * (n_x - 1)) * voxel
             s = x * cosine + y * sine
             if s + reach <= strip[0] or s - reach >= strip[1]:
@@ -242,9 +258,9 @@ def _deposit(
                 place = min(max((y * cosine - x * sine - depth[0]) / depth[1], 0.0), n_layers - 1.000001)
                 layer = int(place)
                 deeper = place - layer
-            twice = 2 * (twice_normal[row, column, 0] * cosine_2 + twice_normal[row, column, 1] * sine_2)
+            _fill_moments(2 * (twice_normal[row, column, 0] * cosine_2 + twice_normal[row, column, 1] * sine_2), moments)
             for material in range(n_materials):
                 mass = share * density[row, column, material]
                 if mass == 0.0:
                     continue
-                _spread(mass, twice, plan[material], places[row, column], layer, deeper, out)
+                _spread(mass, moments, plan[material], places[row, column], layer, deeper, out)

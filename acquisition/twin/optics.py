@@ -12,12 +12,12 @@ from pyFAI.detectors import detector_factory
 from acquisition.twin.blemishes import (
     HOT_COUNTS,
     Flashes,
+    Limits,
     add_spots,
     add_zingers,
     draw_bad_pixels,
     draw_flashes,
     generator,
-    limit_counts,
     shadow,
 )
 from acquisition.twin.camera import Camera, polarisation, read_camera, view_pixels
@@ -47,10 +47,13 @@ class Optics:
     """That of the PONI file."""
     canvas: Canvas
     is_masked: NDArray[np.bool_]
+    highest: int
+    """Where a pixel stops counting."""
 
     def round(self, expected: NDArray[np.float32]) -> NDArray[np.uint32]:
         """Give a frame without counting statistics."""
-        return np.where(self.is_masked, np.uint32(MASKED), np.rint(expected).astype(np.uint32))
+        counts = np.minimum(np.rint(expected), self.highest).astype(np.uint32)
+        return np.where(self.is_masked, np.uint32(MASKED), counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,26 +63,25 @@ class Blemishes:
     effects: Effects
     camera: Camera
     seed: int
-    saturation_counts: int
+    limits: Limits
     flashes: Flashes | None
-    is_hot: NDArray[np.bool_] | None
-    is_masked: NDArray[np.bool_]
+    hot: tuple[NDArray[np.intp], ...] | None
+    """Rows and columns of the hot pixels."""
 
     def add(self, frame: NDArray[np.uint32], beam: Beam, *, dose: float, exposure: int) -> None:
         """Spoil a frame in place, the same way for the same exposure."""
         effects = self.effects
         if self.flashes is not None:
             random = generator(seed=self.seed, exposure=exposure, purpose=_SPOT_STREAM)
-            add_spots(frame, self.flashes, beam, self.camera, has_parallax=effects.parallax, dose=dose, random=random)
+            add_spots(
+                frame, self.limits, self.flashes, beam, self.camera, has_parallax=effects.parallax, dose=dose, random=random
+            )
         if effects.zingers > 0:
             random = generator(seed=self.seed, exposure=exposure, purpose=_ZINGER_STREAM)
-            add_zingers(frame, mean=effects.zingers, random=random)
-        if self.is_hot is not None:
+            add_zingers(frame, self.limits, mean=effects.zingers, random=random)
+        if self.hot is not None:
             random = generator(seed=self.seed, exposure=exposure, purpose=_HOT_STREAM)
-            frame[self.is_hot] += random.poisson(HOT_COUNTS, size=np.count_nonzero(self.is_hot)).astype(np.uint32)
-        if effects.saturation or effects.zingers > 0 or self.flashes is not None:
-            highest = self.saturation_counts if effects.saturation else MASKED
-            limit_counts(frame.reshape(-1), self.is_masked.reshape(-1), np.uint32(highest), np.uint32(MASKED))
+            self.limits.add(frame, self.hot, random.poisson(HOT_COUNTS, size=self.hot[0].size))
 
 
 def make_optics(profile: Profile) -> Optics:
@@ -112,6 +114,7 @@ def make_optics(profile: Profile) -> Optics:
         nominal_wavelength_angstrom=camera.wavelength_angstrom,
         canvas=canvas,
         is_masked=is_masked,
+        highest=profile.detector.saturation_counts if effects.saturation else MASKED - 1,
     )
 
 
@@ -137,17 +140,17 @@ def make_blemishes(profile: Profile, sample: Slice, optics: Optics) -> Blemishes
         q_max = 4 * np.pi / optics.camera.wavelength_angstrom * np.sin(optics.canvas.grid.two_theta_rad[-1] / 2)
         counts = SPOT_COUNTS_PER_PIXEL * twin.counts_per_pixel
         flashes = draw_flashes(sample, n_grains=effects.grains, q_max=float(q_max), counts=counts, seed=twin.seed)
-    is_hot = None
+    hot = None
     if effects.bad_pixels > 0:
         is_hot = draw_bad_pixels(optics.is_masked.shape, part=effects.bad_pixels, seed=twin.seed)[1] & ~optics.is_masked
+        hot = np.nonzero(is_hot)
     return Blemishes(
         effects=effects,
         camera=optics.camera,
         seed=twin.seed,
-        saturation_counts=profile.detector.saturation_counts,
+        limits=Limits(is_masked=optics.is_masked, highest=optics.highest),
         flashes=flashes,
-        is_hot=is_hot,
-        is_masked=optics.is_masked,
+        hot=hot,
     )
 
 

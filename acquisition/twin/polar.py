@@ -11,8 +11,27 @@ import numpy as np
 from numba import float32, float64, njit, void
 from numpy.typing import NDArray
 
+from acquisition.twin.texture import N_HARMONICS
+
 BLOCK = 256
 """Nodes at a time: their sums over all layers stay in the second cache."""
+
+
+@njit(void(float32[:, :], float32[:, :, :], float32[:, :, :]), cache=True, nogil=True)
+def _add_moments(mass: NDArray[np.float32], curves: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Add all eight moments of one textured state at a time, mass[layer, moment], so that a sum is stored once for eight."""
+    for harmonic in range(curves.shape[1]):
+        c0, c1, c2, c3 = curves[0, harmonic], curves[1, harmonic], curves[2, harmonic], curves[3, harmonic]
+        c4, c5, c6, c7 = curves[4, harmonic], curves[5, harmonic], curves[6, harmonic], curves[7, harmonic]
+        for layer in range(mass.shape[0]):
+            m0, m1, m2, m3 = mass[layer, 0], mass[layer, 1], mass[layer, 2], mass[layer, 3]
+            m4, m5, m6, m7 = mass[layer, 4], mass[layer, 5], mass[layer, 6], mass[layer, 7]
+            if m0 == 0:
+                continue
+            into = out[layer, harmonic]
+            for i in range(into.size):
+                low = (m0 * c0[i] + m1 * c1[i]) + (m2 * c2[i] + m3 * c3[i])
+                into[i] += low + ((m4 * c4[i] + m5 * c5[i]) + (m6 * c6[i] + m7 * c7[i]))
 
 
 @njit(void(float64[:, ::1], float32[:, ::1], float32[:, :, ::1], float32[:, :, ::1]), cache=True, nogil=True)
@@ -20,25 +39,21 @@ def sum_curves(
     masses: NDArray[np.float64], plain: NDArray[np.float32], textured: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
     """Add up the curves of all channels, out[layer, harmonic, node]; plain channels have the harmonic 0 alone."""
-    n_layers, n_harmonics, n_nodes = out.shape
+    n_layers, _, n_nodes = out.shape
     n_plain = plain.shape[0]
+    mass = masses.astype(np.float32)
     out[:] = 0
     for first in range(0, n_nodes, BLOCK):
         last = min(first + BLOCK, n_nodes)
-        for channel in range(masses.shape[1]):
+        for channel in range(n_plain):
             for layer in range(n_layers):
-                mass = np.float32(masses[layer, channel])
-                if mass == 0:
-                    continue
-                if channel < n_plain:
-                    curve, into = plain[channel, first:last], out[layer, 0, first:last]
-                    for i in range(curve.size):
-                        into[i] += mass * curve[i]
-                    continue
-                for harmonic in range(n_harmonics):
-                    curve, into = textured[channel - n_plain, harmonic, first:last], out[layer, harmonic, first:last]
-                    for i in range(curve.size):
-                        into[i] += mass * curve[i]
+                if mass[layer, channel] != 0:
+                    into = out[layer, 0, first:last]
+                    for i in range(into.size):
+                        into[i] += mass[layer, channel] * plain[channel, first + i]
+        for state in range(textured.shape[0] // N_HARMONICS):
+            one = slice(state * N_HARMONICS, (state + 1) * N_HARMONICS)
+            _add_moments(mass[:, n_plain + one.start : n_plain + one.stop], textured[one, :, first:last], out[:, :, first:last])
 
 
 @njit(void(float32[::1], float64, float32[::1]), cache=True, nogil=True)
@@ -47,11 +62,23 @@ def add_scaled(curve: NDArray[np.float32], scale: float, out: NDArray[np.float32
     inverse = 1.0 / scale
     weight = np.float32(inverse * inverse)
     n_inside = min(out.size, int((curve.size - 1.0) * scale))
-    for i in range(n_inside):
-        place = np.float32(i * inverse)
-        node = np.int32(place)
-        low = curve[np.uint32(node)]
-        out[i] += weight * (low + (place - np.float32(node)) * (curve[np.uint32(node) + np.uint32(1)] - low))
+    # Node i is drawn from i + i stretch. Over a run of nodes that has the same whole part: plain loops, no look-ups.
+    stretch = inverse - 1.0
+    start = 0
+    while start < n_inside:
+        whole = int(np.floor(start * stretch))
+        stop = n_inside
+        if stretch > 0:
+            stop = min(stop, int(np.ceil((whole + 1) / stretch)))
+        elif stretch < 0:
+            stop = min(stop, int(whole / stretch) + 1)
+        stop = max(stop, start + 1)
+        low, high, into = curve[start + whole :], curve[start + whole + 1 :], out[start:stop]
+        first = start * stretch - whole
+        for i in range(into.size):
+            part = np.float32(first + i * stretch)
+            into[i] += weight * (low[i] + part * (high[i] - low[i]))
+        start = stop
     for i in range(n_inside, out.size):
         out[i] += weight * curve[curve.size - 1]
 

@@ -100,14 +100,17 @@ def make_canvas(
     )
 
 
-def draw_frame(canvas: Canvas, mean: NDArray[np.floating], *, seed: int, exposure: int) -> NDArray[np.uint32]:
+def draw_frame(
+    canvas: Canvas, mean: NDArray[np.floating], *, seed: int, exposure: int, highest: int = MASKED - 1
+) -> NDArray[np.uint32]:
     """Draw a frame whose pixels have the mean ``mean``, counts at unit weight; shape (row, column).
 
     ``mean`` has the shape (azimuth, node) of the canvas's grid, or (node,) where nothing depends on azimuth. ``seed`` and
-    ``exposure`` name the random stream: the same two give the same bytes, in any order and from any thread.
+    ``exposure`` name the random stream: the same two give the same bytes, in any order and from any thread. A pixel stops at
+    the count ``highest``.
     """
-    highest = mean.max() * (canvas.root_weight.max() * RUNG) ** 2
-    n_draws = max(1, int(np.ceil(highest / (0.99 * HIGHEST_MEAN))))
+    largest = mean.max() * (canvas.root_weight.max() * RUNG) ** 2
+    n_draws = max(1, int(np.ceil(largest / (0.99 * HIGHEST_MEAN))))
     root = np.atleast_2d(np.sqrt(mean / n_draws if n_draws > 1 else mean, dtype=np.float32))
     frame = np.empty(canvas.place.size, dtype=np.uint32)
     where = (canvas.place, canvas.corner, canvas.along, canvas.across, canvas.root_weight)
@@ -117,6 +120,8 @@ def draw_frame(canvas: Canvas, mean: NDArray[np.floating], *, seed: int, exposur
         more = np.empty_like(frame)
         _draw(root, *where, *tables, stream_key(seed, exposure, draw), more)
         frame = np.where(frame == MASKED, frame, frame + more)
+    if 2 * largest + 100 > highest:  # Far above what the tables can draw: most frames need not be looked through.
+        np.copyto(frame, np.uint32(highest), where=(frame > highest) & (frame != MASKED))
     return frame.reshape(canvas.shape)
 
 

@@ -96,7 +96,7 @@ class SampleFrames:
         beam, dose, sample = self._look(pulse)
         mean = (dose * self._counts) * self._scene.mean(sample, beam)
         if self._effects.noise:
-            frame = draw_frame(self._optics.canvas, mean, seed=self._seed, exposure=exposure)
+            frame = draw_frame(self._optics.canvas, mean, seed=self._seed, exposure=exposure, highest=self._optics.highest)
         else:
             frame = self._optics.round(expected_frame(self._optics.canvas, mean))
         self._blemishes.add(frame, beam, dose=dose, exposure=exposure)

@@ -14,6 +14,8 @@ from numba import int64, njit, uint8
 from numba.types import Array
 from numpy.typing import NDArray
 
+from acquisition.twin.simplon.planes import BLOCK, packed_blocks
+
 Method = Literal["bslz4", "lz4", "lz4-block", "none"]
 """``lz4`` in the blocks of HDF5 filter 32004, as V2 has it; ``lz4-block`` one bare LZ4 block, as V1 has it."""
 
@@ -45,6 +47,17 @@ def pack(array: NDArray[np.generic], method: Method) -> Packed:
     else:
         blob = array.tobytes()
     return Packed(blob=blob, shape=array.shape, dtype=array.dtype, method=method)
+
+
+def pack_fresh(counts: NDArray[np.uint32], method: Method) -> Packed:
+    """Give the wire form of a frame that is packed once and never again: with bslz4 faster than :func:`pack`, and larger."""
+    flat = np.ascontiguousarray(counts).reshape(-1)
+    n_whole = flat.size - flat.size % BLOCK
+    if method != "bslz4" or n_whole == 0:
+        return pack(counts, method)
+    rest = _bitshuffled_lz4(flat[n_whole:])[HEADER_BYTES:]
+    blob = _header(flat.nbytes) + packed_blocks(flat[:n_whole]) + rest
+    return Packed(blob=blob, shape=counts.shape, dtype=np.dtype("<u4"), method=method)
 
 
 def _bitshuffled_lz4(flat: NDArray[np.generic]) -> bytes:

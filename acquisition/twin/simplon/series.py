@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from acquisition.twin.cable import Pulse
-from acquisition.twin.simplon.bslz4 import Method, Packed, pack
+from acquisition.twin.simplon.bslz4 import Method, Packed, pack, pack_fresh
 from acquisition.twin.simplon.exposures import Exposure, Exposures
 from acquisition.twin.simplon.frames import FrameSource, PackedSource
 from acquisition.twin.simplon.messages import TICKS_PER_S, End, Image, Start, StreamFormat
@@ -51,7 +51,7 @@ class PackedFrames:
     def pack(self, frame: NDArray[np.uint32], method: Method) -> Packed:
         """Give the packed form of a frame; from any thread."""
         if frame.flags.writeable:
-            return pack(frame, method)
+            return pack_fresh(frame, method)
         key = (id(frame), method)
         found = self._kept.get(key)  # The kept frame stays alive with its entry, so that its id cannot be another's.
         if found is None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from acquisition.twin.simplon.bslz4 import BLOCK_BYTES, pack
+from acquisition.twin.simplon.bslz4 import BLOCK_BYTES, pack, pack_fresh
 from tests.acquisition.twin.simplon.rig import unpacked_blob
 
 TYPES = st.sampled_from([np.dtype(name) for name in ("u1", "<u2", "<u4", "<f4")])
@@ -26,6 +26,31 @@ def test_hdf5_reads_back_every_array_whether_it_shrinks_or_not(dtype, shape, top
 
 
 @pytest.mark.parametrize("n_elements", [BLOCK_BYTES // 4 + 8, 3 * BLOCK_BYTES // 4 + 488 + 3])
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.one_of(st.integers(0, 400), st.integers(2000, 9000)),
+    mean=st.sampled_from([0.0, 0.3, 4.0, 120.0, 255.0, 3e4, 4e9]),
+    masked=st.sampled_from([0.0, 0.1, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_hdf5_reads_back_every_fresh_frame(size, mean, masked, seed):
+    random = np.random.default_rng(seed)
+    frame = random.poisson(mean, size).astype(np.uint32)
+    frame[random.random(size) < masked] = 2**32 - 1
+    packed = pack_fresh(frame, "bslz4")
+    assert (packed.shape, packed.dtype, packed.method) == (frame.shape, np.dtype("<u4"), "bslz4")
+    assert np.array_equal(unpacked_blob(packed.blob, "bslz4", frame.shape, frame.dtype), frame)
+
+
+def test_a_fresh_frame_is_little_larger_than_a_searched_one():
+    random = np.random.default_rng(5)
+    frame = random.poisson(4.0, (300, 1475)).astype(np.uint32)
+    frame[:, 487:494] = 2**32 - 1
+    fresh, searched = (len(one(frame, "bslz4").blob) for one in (pack_fresh, pack))
+    assert fresh != searched
+    assert fresh < 1.3 * searched < 0.25 * frame.nbytes
+
+
 def test_blocks_that_do_not_shrink_are_compressed_all_the_same(n_elements):
     noise = np.frombuffer(np.random.default_rng(3).bytes(4 * n_elements), dtype="<u4")
     blob = pack(noise, "bslz4").blob
