@@ -154,6 +154,12 @@ def path_integral(
     return total * voxel
 
 
+@njit(void(float64, float64[::1], float64[::1]), cache=True, nogil=True)
+def _add_moments(weight: float, moments: NDArray[np.float64], channels: NDArray[np.float64]) -> None:
+    for j in range(N_HARMONICS):
+        channels[j] += weight * moments[j]
+
+
 @njit(void(float64, float64[::1], int64[::1], float32[::1], int64, float64, float64[:, ::1]), cache=True, nogil=True)
 def _spread(
     mass: float,
@@ -175,11 +181,14 @@ def _spread(
     for step in range(2 if deeper > 0 else 1):
         part = mass * (deeper if step else 1 - deeper)
         channels = out[layer + step]
-        for j in range(n_moments):
-            channels[first + j] += part * (1 - further) * moments[j]
+        if n_moments == 1:
+            channels[first] += part * (1 - further)
+            if further > 0:
+                channels[first + 1] += part * further
+            continue
+        _add_moments(part * (1 - further), moments, channels[first : first + N_HARMONICS])
         if further > 0:
-            for j in range(n_moments):
-                channels[first + n_moments + j] += part * further * moments[j]
+            _add_moments(part * further, moments, channels[first + N_HARMONICS : first + 2 * N_HARMONICS])
 
 
 @njit(void(float64, float64[::1]), cache=True, nogil=True)

@@ -8,7 +8,7 @@ pixel sees it under a solid angle larger by (L / (L - z))^2.
 """
 
 import numpy as np
-from numba import float32, float64, njit, void
+from numba import float32, float64, int64, njit, void
 from numpy.typing import NDArray
 
 from acquisition.twin.texture import N_HARMONICS
@@ -17,18 +17,38 @@ BLOCK = 256
 """Nodes at a time: their sums over all layers stay in the second cache."""
 
 
-@njit(void(float32[:, :], float32[:, :, :], float32[:, :, :]), cache=True, nogil=True)
-def _add_moments(mass: NDArray[np.float32], curves: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Add all eight moments of one textured state at a time, mass[layer, moment], so that a sum is stored once for eight."""
-    for harmonic in range(curves.shape[1]):
-        c0, c1, c2, c3 = curves[0, harmonic], curves[1, harmonic], curves[2, harmonic], curves[3, harmonic]
-        c4, c5, c6, c7 = curves[4, harmonic], curves[5, harmonic], curves[6, harmonic], curves[7, harmonic]
+@njit(void(float32[:, ::1], int64, float32[:, :, ::1], int64, int64, int64, float32[:, :, ::1]), cache=True, nogil=True)
+def _add_moments(
+    mass: NDArray[np.float32],
+    column: int,
+    textured: NDArray[np.float32],
+    state: int,
+    first: int,
+    last: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Add all eight moments of one textured state at a time, so that a sum is stored once for eight of them.
+
+    Parameters
+    ----------
+    column
+        Of the state's first moment in ``mass``, shape (layer, channel).
+    state
+        First of its eight rows in ``textured``, shape (channel, harmonic, node).
+    first, last
+        Nodes to add, the last exclusive.
+    """
+    for harmonic in range(textured.shape[1]):
+        c0, c1 = textured[state, harmonic, first:last], textured[state + 1, harmonic, first:last]
+        c2, c3 = textured[state + 2, harmonic, first:last], textured[state + 3, harmonic, first:last]
+        c4, c5 = textured[state + 4, harmonic, first:last], textured[state + 5, harmonic, first:last]
+        c6, c7 = textured[state + 6, harmonic, first:last], textured[state + 7, harmonic, first:last]
         for layer in range(mass.shape[0]):
-            m0, m1, m2, m3 = mass[layer, 0], mass[layer, 1], mass[layer, 2], mass[layer, 3]
-            m4, m5, m6, m7 = mass[layer, 4], mass[layer, 5], mass[layer, 6], mass[layer, 7]
-            if m0 == 0:
+            m = mass[layer, column : column + N_HARMONICS]
+            if m[0] == 0:
                 continue
-            into = out[layer, harmonic]
+            m0, m1, m2, m3, m4, m5, m6, m7 = m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7]
+            into = out[layer, harmonic, first:last]
             for i in range(into.size):
                 low = (m0 * c0[i] + m1 * c1[i]) + (m2 * c2[i] + m3 * c3[i])
                 into[i] += low + ((m4 * c4[i] + m5 * c5[i]) + (m6 * c6[i] + m7 * c7[i]))
@@ -46,14 +66,16 @@ def sum_curves(
     for first in range(0, n_nodes, BLOCK):
         last = min(first + BLOCK, n_nodes)
         for channel in range(n_plain):
+            curve = plain[channel, first:last]
             for layer in range(n_layers):
-                if mass[layer, channel] != 0:
-                    into = out[layer, 0, first:last]
-                    for i in range(into.size):
-                        into[i] += mass[layer, channel] * plain[channel, first + i]
-        for state in range(textured.shape[0] // N_HARMONICS):
-            one = slice(state * N_HARMONICS, (state + 1) * N_HARMONICS)
-            _add_moments(mass[:, n_plain + one.start : n_plain + one.stop], textured[one, :, first:last], out[:, :, first:last])
+                part = mass[layer, channel]
+                if part == 0:
+                    continue
+                into = out[layer, 0, first:last]
+                for i in range(into.size):
+                    into[i] += part * curve[i]
+        for state in range(0, textured.shape[0], N_HARMONICS):
+            _add_moments(mass, n_plain + state, textured, state, first, last, out)
 
 
 @njit(void(float32[::1], float64, float32[::1]), cache=True, nogil=True)

@@ -13,10 +13,11 @@ from acquisition.twin.footprint import Beam
 from acquisition.twin.grid import PolarGrid, make_grid
 from acquisition.twin.lattices import lattice_at, lithium_states
 from acquisition.twin.phases import CRYSTALS
+from acquisition.twin.polar import add_scaled, sum_curves
 from acquisition.twin.scattering import diffuse
 from acquisition.twin.scene import DeepScene, FlatScene
 from acquisition.twin.slice import Slice
-from acquisition.twin.texture import Fibre, march_dollase, pole_density
+from acquisition.twin.texture import N_HARMONICS, Fibre, march_dollase, pole_density
 from operando.profile import Effects
 
 WAVELENGTH = 0.119791
@@ -87,6 +88,31 @@ def test_a_displaced_axis_shifts_all_rings_alike() -> None:
     expected = tangent_of(5.411651 / np.sqrt(3)) * (1 - 2.0 / L_MM)
 
     assert ring_tangent(curve, expected) == pytest.approx(expected, rel=3e-5)
+
+
+@pytest.mark.parametrize("scale", [0.991, 0.99999, 1.0, 1.00001, 1.0072])
+def test_a_curve_of_a_layer_is_drawn_at_its_radius_and_solid_angle(scale: float) -> None:
+    curve = (1 + np.sin(np.arange(4500) / 7) ** 2).astype(np.float32)
+    drawn = np.zeros_like(curve)
+    add_scaled(curve, scale, drawn)
+    inside = np.arange(int((curve.size - 1) * min(scale, 1.0)))
+
+    np.testing.assert_allclose(drawn[inside], np.interp(inside / scale, np.arange(curve.size), curve) / scale**2, rtol=3e-6)
+
+
+def test_masses_of_states_and_moments_add_up_to_one_curve_for_each_layer_and_harmonic() -> None:
+    random = np.random.default_rng(2)
+    n_plain, n_states, n_nodes = 5, 3, 700
+    plain = random.random((n_plain, n_nodes), dtype=np.float32)
+    textured = random.random((n_states * N_HARMONICS, N_HARMONICS, n_nodes), dtype=np.float32)
+    masses = random.random((4, n_plain + n_states * N_HARMONICS))
+    masses[1, : n_plain + N_HARMONICS] = 0
+    expected = np.einsum("lc,ckn->lkn", masses[:, n_plain:], textured)
+    expected[:, 0] += masses[:, :n_plain] @ plain
+    found = np.empty(expected.shape, dtype=np.float32)
+    sum_curves(masses, plain, textured, found)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_without_effects_depth_changes_nothing() -> None:

@@ -25,7 +25,6 @@ def test_hdf5_reads_back_every_array_whether_it_shrinks_or_not(dtype, shape, top
     assert unpacked_blob(packed.blob, "bslz4", shape, dtype).tobytes() == array.tobytes()
 
 
-@pytest.mark.parametrize("n_elements", [BLOCK_BYTES // 4 + 8, 3 * BLOCK_BYTES // 4 + 488 + 3])
 @settings(deadline=None, max_examples=60)
 @given(
     size=st.one_of(st.integers(0, 400), st.integers(2000, 9000)),
@@ -51,6 +50,7 @@ def test_a_fresh_frame_is_little_larger_than_a_searched_one():
     assert fresh < 1.3 * searched < 0.25 * frame.nbytes
 
 
+@pytest.mark.parametrize("n_elements", [BLOCK_BYTES // 4 + 8, 3 * BLOCK_BYTES // 4 + 488 + 3])
 def test_blocks_that_do_not_shrink_are_compressed_all_the_same(n_elements):
     noise = np.frombuffer(np.random.default_rng(3).bytes(4 * n_elements), dtype="<u4")
     blob = pack(noise, "bslz4").blob
