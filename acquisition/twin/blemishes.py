@@ -133,17 +133,18 @@ def add_spots(
     """Add the spots that one exposure sees: Poisson counts around the place that the grain's depth gives."""
     angle = np.radians(beam.angle_deg)
     s = flashes.x_mm * np.cos(angle) + flashes.y_mm * np.sin(angle)
-    z = flashes.y_mm * np.cos(angle) - flashes.x_mm * np.sin(angle)
-    off_deg = np.abs((flashes.angle_deg - beam.angle_deg + 180) % 360 - 180)
     reach = 0.5 * (beam.width_mm + beam.slit_mm) + beam.sigma_mm + 0.5 * GRAIN_MM
-    counts = dose * flashes.strength * np.exp(-0.5 * (off_deg / ROCKING_DEG) ** 2)
+    met = np.flatnonzero(np.abs(s - beam.s_mm) < reach)
+    off_deg = np.abs((flashes.angle_deg[met] - beam.angle_deg + 180) % 360 - 180)
+    counts = dose * flashes.strength[met] * np.exp(-0.5 * (off_deg / ROCKING_DEG) ** 2)
     beam_row_m, beam_column_m = direct_beam_m(camera)
-    for i in np.flatnonzero((np.abs(s - beam.s_mm) < reach) & (counts > 0.5)):
+    for i, count in zip(met[counts > 0.5], counts[counts > 0.5], strict=True):
+        z_mm = flashes.y_mm[i] * np.cos(angle) - flashes.x_mm[i] * np.sin(angle) if has_parallax else 0.0
         two_theta = 2 * np.arcsin(flashes.q[i] * camera.wavelength_angstrom / (4 * np.pi))
-        radius_m = np.tan(two_theta) * (camera.distance_m - (1e-3 * z[i] if has_parallax else 0.0))
+        radius_m = np.tan(two_theta) * (camera.distance_m - 1e-3 * z_mm)
         row = (beam_row_m + radius_m * np.sin(flashes.azimuth_rad[i])) / camera.pixel_m - 0.5
         column = (beam_column_m + radius_m * np.cos(flashes.azimuth_rad[i])) / camera.pixel_m - 0.5
-        _add_spot(frame, limits, float(row), float(column), float(counts[i]), random)
+        _add_spot(frame, limits, float(row), float(column), float(count), random)
 
 
 def _add_spot(frame: Frame, limits: Limits, row: float, column: float, counts: float, random: np.random.Generator) -> None:

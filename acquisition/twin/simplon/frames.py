@@ -3,6 +3,8 @@
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numba import boolean, int64, njit, uint32
+from numba.types import Array
 from numpy.typing import NDArray
 
 from acquisition.twin.cable import Pulse
@@ -52,11 +54,20 @@ class Masked:
         if frame.shape != self._shape:
             raise DataError(f"frame {image_id} has shape {frame.shape}, the detector {self._shape}: check the source of frames")
         flat = frame.reshape(-1)
-        if np.all(flat[self._dead] == MASKED):
+        if _is_masked(flat, self._dead):
             return frame
         masked = flat.copy()
         masked[self._dead] = MASKED
         return masked.reshape(frame.shape)
+
+
+@njit(boolean(Array(uint32, 1, "C", readonly=True), int64[::1]), cache=True, nogil=True)
+def _is_masked(flat: NDArray[np.uint32], dead: NDArray[np.int64]) -> bool:
+    """Whether all of these pixels are marked."""
+    n_marked = 0
+    for i in range(dead.size):
+        n_marked += flat[dead[i]] == MASKED
+    return n_marked == dead.size
 
 
 def counts_from_image(image: NDArray[np.generic], *, origin: str) -> NDArray[np.uint32]:
