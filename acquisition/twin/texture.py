@@ -10,6 +10,7 @@ horizontal: the tilt of the scattering vector by half of two theta (1 degree at 
 is then a finite sum of cos(2 j psi) cos(2 k eta), and a beam needs the moments of cos(2 j psi) alone.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,11 +49,14 @@ def march_dollase(cosine: NDArray[np.float64], march: float) -> NDArray[np.float
     return (march**2 * squared + (1 - squared) / march) ** -1.5
 
 
+@functools.cache
 def legendre_weights(march: float) -> NDArray[np.float64]:
-    """Give w_l of the March-Dollase law for l = 0, 2, ..., shape (N_HARMONICS,)."""
+    """Give w_l of the March-Dollase law for l = 0, 2, ..., shape (N_HARMONICS,); read-only."""
     nodes, weights = legendre.leggauss(_N_NODES)
     density = march_dollase(nodes, march)
-    return np.array([(4 * half + 1) / 2 * weights @ (density * even_legendre(half, nodes)) for half in range(N_HARMONICS)])
+    found = np.array([(4 * half + 1) / 2 * weights @ (density * even_legendre(half, nodes)) for half in range(N_HARMONICS)])
+    found.flags.writeable = False
+    return found
 
 
 def even_legendre(half: int, cosine: NDArray[np.float64]) -> NDArray[np.float64]:

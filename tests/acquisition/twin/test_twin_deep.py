@@ -182,9 +182,11 @@ def test_rays_that_leave_sideways_are_attenuated_by_their_own_way_out() -> None:
 
 
 def test_the_reflection_of_nmc_is_where_its_lithium_puts_it() -> None:
-    for y in (0.35, 0.47, 0.92):
-        lithium = np.full((121, 121), y, dtype=np.float32)
-        curve = mean_of(spot("nmc", x_mm=0, y_mm=0, lithium_y=lithium), OPEN, lattice=True)[0]
+    samples = {y: spot("nmc", x_mm=0, y_mm=0, lithium_y=np.full((121, 121), y, dtype=np.float32)) for y in (0.35, 0.47, 0.92)}
+    effects = Effects(lattice=True, air=False)
+    scene = DeepScene(samples[0.35], make_grid_of(), wavelength_angstrom=WAVELENGTH, effects=effects)
+    for y, sample in samples.items():
+        curve = scene.mean(sample, OPEN)[0]
         _, c = lattice_at("nmc", np.array(y))
         expected = tangent_of(float(c) / 3)
         assert ring_tangent(curve, expected, half_width=0.15) == pytest.approx(expected, rel=5e-5)

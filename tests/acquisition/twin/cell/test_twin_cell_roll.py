@@ -13,6 +13,7 @@ from acquisition.twin.cell.makes import FARADAY_AH_MOL
 from acquisition.twin.cell.roll import X_DEAD, Roll
 from acquisition.twin.cell.rolls import ROLLS, resized
 from acquisition.twin.cell.sample import CellSample, open_cell_sample
+from acquisition.twin.cell.spiral import Spiral
 from acquisition.twin.cell.spread import FORGET_S, behind, spread
 from acquisition.twin.phases import CRYSTALS, LITHIUM_X
 from acquisition.twin.slice import Slice, grams_per_c6, grams_per_cathode_unit, graphite_stages, lithium_from_amounts
@@ -81,16 +82,23 @@ def test_cells_are_as_tall_as_their_cans_allow(cell: Cells) -> None:
     assert 54 < cell("18650-aged", "18650-1c-aged")[0].height_mm < 60
 
 
+def coated_mm(spiral: Spiral) -> float:
+    """Length of a spiral behind its bare turns."""
+    turns = spiral.last_turn - spiral.bare_turns
+    return 2 * np.pi * turns * (spiral.core_mm + spiral.pitch_mm * (spiral.bare_turns + turns / 2))
+
+
 def test_a_wider_roll_of_the_same_electrodes_is_shorter_and_holds_the_same_coulombs(history: Histories, cell: Cells) -> None:
     lived, make = history("small-2c"), ROLLS["small"]
-    wider = Roll(resized(make, Winding(can_mm=6.0, wall_mm=0.2, core_mm=1.0)), lived, seed=1)
+    resized_make = resized(make, Winding(can_mm=6.0, wall_mm=0.2, core_mm=1.0))
+    wider = Roll(resized_make, lived, seed=1)
     slices = [slice_of(wider, lived, row) for row in (0, row_of(lived, "CCCV_Chg", 1.0))]
-    filled_mm2 = [np.pi * (roll_mm**2 - core_mm**2) for roll_mm, core_mm in ((make.spiral.roll_mm, 0.35), (2.75, 0.5))]
+    lengths_mm = [coated_mm(one.spiral) for one in (make, resized_make)]
     iron = slices[0].density_of("fe") > 0
     reach_mm = np.abs(slices[0].axis_mm[iron.any(axis=0)]).max()
 
     assert reach_mm == pytest.approx(3.0, abs=0.02)
-    assert wider.height_mm / cell("small", "small-2c")[0].height_mm == pytest.approx(filled_mm2[0] / filled_mm2[1], rel=0.15)
+    assert wider.height_mm / cell("small", "small-2c")[0].height_mm == pytest.approx(lengths_mm[0] / lengths_mm[1], rel=0.1)
     gained_ah = anode_ah(slices[1], wider) - anode_ah(slices[0], wider)
     assert gained_ah == pytest.approx(np.ptp(lived.charge_ah[: row_of(lived, "CCCV_Chg", 1.0) + 1]), rel=1e-3)
     assert resized(make, Winding()) == make
@@ -305,9 +313,8 @@ def test_flat_cell_holds_the_lithium_of_its_history(history: Histories, tmp_path
     lived = history("half-cell")
     start = sample.slice_at(0.0)
     assert start.lithium_y is not None
-    moles_cm2 = (
-        np.nansum(start.density_of("nmc") / grams_per_cathode_unit("nmc") * start.lithium_y, axis=0) * start.voxel_mm / 10
-    )
+    moles_cm3 = start.density_of("nmc811") / grams_per_cathode_unit("nmc811")
+    moles_cm2 = np.nansum(moles_cm3 * start.lithium_y, axis=0) * start.voxel_mm / 10
 
     assert moles_cm2 * 0.2 * FARADAY_AH_MOL == pytest.approx(lived.y[0].mean() * lived.cathode_ah, rel=0.01)
     assert np.isnan(start.lithium_x).all()
