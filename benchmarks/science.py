@@ -224,7 +224,7 @@ def transmission_through_axis(truth: Path) -> float:
 
 
 def transmission_row(analysed: Analysed, truth: Path) -> dict[str, float]:
-    """Give how far the transmission that corrected each ray is from the true one, percent: over all rays, and inside the can."""
+    """Give how far the transmission that corrected a ray is from the true one, percent: over all rays, and inside the can."""
     made_of = analysed.result.ingredients
     grid = made_of.grid
     chosen = [line for line in made_of.lines[:: max(1, len(made_of.lines) // N_RAYS_ANGLES)] if line.gain is not None]
