@@ -34,7 +34,8 @@ from streaming.channels import make_pattern_model
 from streaming.integrate.geometry import load_poni
 from streaming.line import Line
 from streaming.maps import Map
-from streaming.refine.job import RefinedTomogram, Refinery, job_from_result
+from streaming.refine.job import RefinedTomogram, Refinery
+from streaming.refine.to_refine import job_from_result
 from streaming.region import patterns_from_line
 from streaming.tomogram import Result, Tomogram
 

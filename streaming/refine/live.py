@@ -12,8 +12,9 @@ import numpy as np
 from operando.messages import RunStarted
 from streaming.maps import WITHDRAWN, Map
 from streaming.plain_run import PlainRun
-from streaming.refine.job import LEAST_ANGLES, RefinedTomogram, RefineJob, job_from_plain, job_from_result
+from streaming.refine.job import LEAST_ANGLES, RefinedTomogram
 from streaming.refine.remarks import sentences
+from streaming.refine.to_refine import RefineJob, job_from_plain, job_from_result
 from streaming.refine.worker import Failed, Refiner
 from streaming.tomogram import Result, Tomogram
 

@@ -20,8 +20,9 @@ from operando.errors import OperandoError
 from operando.profile import Profile
 from operando.scan import LineKey
 from streaming.pattern_cache import PatternCache
-from streaming.refine.job import RefinedTomogram, RefineJob, Refinery
+from streaming.refine.job import RefinedTomogram, Refinery
 from streaming.refine.phase_list import FILE, PhaseList
+from streaming.refine.to_refine import RefineJob
 from streaming.region import Patterns
 
 logger = structlog.get_logger(__name__)

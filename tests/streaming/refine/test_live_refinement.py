@@ -34,9 +34,10 @@ from streaming.pattern_cache import PatternCache
 from streaming.plain_run import PlainRun
 from streaming.process import process
 from streaming.recorded import find_recorded
-from streaming.refine.job import RefineJob, Refinery, job_from_plain, job_from_result
+from streaming.refine.job import Refinery
 from streaming.refine.live import withdrawn
 from streaming.refine.phase_list import PhaseList
+from streaming.refine.to_refine import RefineJob, job_from_plain, job_from_result
 from streaming.refine.worker import Failed, RefineWorker
 from streaming.region import Patterns, fit_region, patterns_from_line
 from streaming.tomogram import Tomogram
