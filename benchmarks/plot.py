@@ -1,23 +1,11 @@
 """Draw the rows of one run: ratios to the peers on one side, how cost grows on the other; with the versions below."""
 
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-from operando import __version__
-
-mpl.use("Agg")
 from matplotlib.figure import Figure
 
-PACKAGES = ("numpy", "numba", "scipy", "pyFAI", "imagecodecs", "napari")
-
-
-def versions() -> dict[str, str]:
-    """Give what the figures were measured with."""
-    return {"operando": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+from benchmarks.versions import versions
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:

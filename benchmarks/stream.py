@@ -172,8 +172,8 @@ class _Sender:
 
 
 @contextmanager
-def _running_sender() -> Iterator[_Sender]:
-    command = [sys.executable, "-m", "benchmarks.stream", "--send", str(TURN)]
+def _running_sender(n_distinct: int = TURN) -> Iterator[_Sender]:
+    command = [sys.executable, "-m", "benchmarks.stream", "--send", str(n_distinct)]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(

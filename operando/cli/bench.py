@@ -12,7 +12,7 @@ from rich.table import Table
 
 from operando.errors import MissingInputError
 
-MODULES = ("integration", "stream", "reconstruction", "volume", "refinement", "growth", "viewer", "twin")
+MODULES = ("integration", "stream", "reconstruction", "volume", "latency", "refinement", "growth", "viewer", "twin")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def bench(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows and the versions here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them here, with the versions (PNG, PDF or SVG).")] = None,
     only: Annotated[str | None, typer.Option(help=f"One of {', '.join(MODULES)}.")] = None,
 ) -> None:
@@ -39,7 +39,8 @@ def bench(
         console.print(f"measuring {name}")
         rows += import_module(f"benchmarks.{name}").rows()
     if json_file is not None:
-        json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        measured = {"versions": import_module("benchmarks.versions").versions(), "rows": rows}
+        json_file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     if plot is not None:
         import_module("benchmarks.plot").draw(rows, plot)
     Console().print(_table(rows))
