@@ -181,9 +181,10 @@ def complaints(profile: Profile, layout: Layout) -> list[str]:
             "lengthen scan.exposure_s or take more angles"
         )
     if least < rotation.low or most > rotation.high:
+        advice = "lengthen scan.exposure_s: slower turns need less run-up" if turn_deg_s else "change scan.angle_range_deg"
         found.append(
-            f"angles run from {least:g} to {most:g} deg, the rotation stage from {rotation.low:g} to {rotation.high:g} deg: "
-            "change scan.angle_range_deg"
+            f"angles run from {least:g} to {most:g} deg, "
+            f"the rotation stage from {rotation.low:g} to {rotation.high:g} deg: {advice}"
         )
     wrap_deg = profile.control.cable_wrap_deg
     if wrap_deg is not None and wound_by(layout) > wrap_deg:

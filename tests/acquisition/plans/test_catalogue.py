@@ -314,3 +314,12 @@ def test_interlaced_turns_spread_each_pass_over_the_slice(small_profile: Any) ->
 def test_stage_that_cannot_turn_so_fast_is_named_before_anything_moves(small_profile: Any) -> None:
     programme = make_programme("continuous_rotation", small_profile, {"n_angles": 2, "exposure_s": 0.001})
     assert "the stage would turn at 4.615e+04 deg/s, above its 90 deg/s" in programme_complaints(programme)[0]
+
+
+def test_turns_that_need_more_run_up_than_the_stage_has_say_how_to_need_less(small_profile: Any) -> None:
+    programme = make_programme("continuous_rotation", small_profile, {"n_angles": 2, "exposure_s": 1.1})
+    rotation = small_profile.control.rotation.model_copy(update={"low": 0.0})
+    tight = small_profile.model_copy(update={"control": small_profile.control.model_copy(update={"rotation": rotation})})
+    assert programme_complaints(programme) == []
+    programme = make_programme("continuous_rotation", tight, {"n_angles": 2, "exposure_s": 1.1})
+    assert "lengthen scan.exposure_s: slower turns need less run-up" in programme_complaints(programme)[0]
