@@ -20,8 +20,19 @@ from acquisition.cell.history import CellHistory
 from acquisition.devices.detector import Exposure
 from acquisition.devices.shutter import CLOSED, OPEN
 from acquisition.devices.trigger import GateTrain
+from acquisition.plans.attempt import (
+    IMAGES_S,
+    INTERRUPTED,
+    InterruptedLineError,
+    LineFailedError,
+    SentImages,
+    Stretch,
+    captured,
+    of_sweep,
+    settled,
+)
 from acquisition.plans.interruptions import Interruptions
-from acquisition.plans.layout import Flown, Layout, Sweep
+from acquisition.plans.layout import Flown, Layout
 from acquisition.plans.topup import topup_began, topup_within, wait_past_topup
 from acquisition.plans.waits import Waits
 from operando.profile import Control
@@ -42,52 +53,8 @@ CELL_S = 0.3
 SILENT_S = 5.0
 """A cycler that has said nothing for so long is not waited for."""
 
-IMAGES_S = 10.0
-"""How long after the last gate, and after each image since, the detector may take to send another."""
-
 LATE_S = 3.0
 """Images that come so long after the last gate are worth a word: a detector sends at once, a simulated one as it can."""
-
-
-INTERRUPTED = "the scan was paused or suspended"
-
-
-class LineFailedError(RuntimeError):
-    """An attempt did not give all its frames; caught by the plan, which flies the line again."""
-
-
-class InterruptedLineError(LineFailedError):
-    """The attempt was paused or suspended; flown again without counting as a failure."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Stretch:
-    """One armed series of the detector, flown without interruption."""
-
-    series: int
-    n_interruptions: int
-    """The interruption count when it was armed."""
-    n_images: int
-    """Images that it was armed for."""
-    next_image_id: int = 0
-
-    def has_room(self, n_points: int) -> bool:
-        """Tell whether a line of so many points still fits in."""
-        return self.next_image_id + n_points <= self.n_images
-
-
-class SentImages:
-    """Lets a plan wait, by a message, until the detector has sent the first n images of its series."""
-
-    name = "sent_images"
-    parent = None
-
-    def __init__(self, detector: Any) -> None:
-        self._detector = detector
-
-    def set(self, n_images: int) -> Any:
-        """Give a status that is done when they are sent, and fails when no more come."""
-        return self._detector.wait_for_images(n_images, timeout_s=IMAGES_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +167,7 @@ class Flyer:
             yield from self._started(bps.abs_set(velocity, speed, group="speed"))
             yield from bps.wait(group="speed", timeout=ANSWER_S)
         self._check(stretch)
-        found = yield from _settled(velocity, speed)
+        found = yield from settled(velocity, speed)
         if abs(found - speed) > 1e-4 * speed:
             raise LineFailedError(f"{axis.name} accepts a speed of {found:.6g}, wanted {speed:.6g}: check its velocity limits")
 
@@ -231,7 +198,7 @@ class Flyer:
         yield from self._started(bps.abs_set(of_sweep(self.devices, line.sweep)[0], line.sweep.end, group="sweep"))
         yield from bps.wait(group="sweep", timeout=deadline_s)
         self._check(stretch)
-        n_gates = yield from _settled(self.devices.trigger.count, self.layout.flight.n_points)
+        n_gates = yield from settled(self.devices.trigger.count, self.layout.flight.n_points)
         if n_gates != self.layout.flight.n_points:
             raise LineFailedError(f"the trigger box gave {n_gates} gates, wanted {self.layout.flight.n_points}")
 
@@ -266,22 +233,22 @@ class Flyer:
         readings = yield from self._event("lines", self.devices.rotation, self.devices.ring)
         self._check(stretch)
         rotation, ring = readings
-        captured, times_s = _captured(trains, self.devices.trigger.name)
+        gates_at, times_s = captured(trains, self.devices.trigger.name)
         n_points = self.layout.flight.n_points
         if len(times_s) == n_points:
             half_s = 0.5 * self.layout.flight.exposure_s
             start_s, end_s = float(times_s[0]) - half_s, float(times_s[-1]) + half_s
         cell = yield from self.waits.during("readings of the cell", self._cell_at(0.5 * (start_s + end_s)))
         self._check(stretch)
-        is_captured = len(captured) == n_points
+        is_captured = len(gates_at) == n_points
         angle_deg = float(rotation[self.devices.rotation.name]["value"])
         positions_mm: NDArray[np.float64] = line.planned_mm(n_points)
         angles_deg: NDArray[np.float64] = np.empty(0)
         if line.sweep.axis == "rotation":
             planned_deg = line.angle_deg + line.angle_step_deg * np.arange(n_points, dtype=np.float64)
-            angles_deg, angle_deg = captured if is_captured else planned_deg, line.angle_deg
+            angles_deg, angle_deg = gates_at if is_captured else planned_deg, line.angle_deg
         elif is_captured:
-            positions_mm = captured
+            positions_mm = gates_at
         return self.announcer.line_flown(
             positions_mm.tolist(),
             angles_deg=angles_deg.tolist(),
@@ -339,30 +306,3 @@ class Flyer:
         # The axes know their own deadlines from where they stand; this one is for a device that is silent.
         fast, rotation = self.control.fast, self.control.rotation
         return ANSWER_S + 3 * max((fast.high - fast.low) / fast.speed, (rotation.high - rotation.low) / rotation.speed)
-
-
-def of_sweep(devices: "BeamlineDevices", sweep: Sweep) -> tuple[Any, Any]:
-    """Give the axis that sweeps and the one that stands."""
-    both = devices.fast, devices.rotation
-    return both if sweep.axis == "fast" else both[::-1]
-
-
-def _settled(signal: Any, wanted: float) -> Plan:
-    """Read a signal until it shows what is wanted, or a moment has passed: monitors come a little after put-callbacks."""
-    for _ in range(50):
-        found = yield from bps.rd(signal)
-        if found == wanted:
-            break
-        yield from bps.sleep(0.02)
-    return found
-
-
-def _captured(trains: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give positions (mm) and times (s) of the last train, each of shape (n,); n is 0 where nothing was captured."""
-    if not trains:
-        return np.empty(0), np.empty(0)
-    data = trains[-1]["data"]
-    return (
-        np.asarray(data[f"{name}_positions"], dtype=np.float64),
-        np.asarray(data[f"{name}_times"], dtype=np.float64),
-    )

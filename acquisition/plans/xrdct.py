@@ -19,19 +19,18 @@ from bluesky.utils import FailedStatus
 from acquisition.announce import Announcer
 from acquisition.cell.history import CellHistory
 from acquisition.devices.shutter import CLOSED
-from acquisition.plans.between import Again, Backlog, Holder, NoBacklog, wait_for_word
-from acquisition.plans.interruptions import Interruptions
-from acquisition.plans.layout import Flown, Layout, check_layout
-from acquisition.plans.line import (
-    ANSWER_S,
+from acquisition.plans.attempt import (
     INTERRUPTED,
-    Flyer,
     InterruptedLineError,
     LineFailedError,
     SentImages,
     Stretch,
     of_sweep,
 )
+from acquisition.plans.between import Again, Backlog, Holder, NoBacklog, wait_for_word
+from acquisition.plans.interruptions import Interruptions
+from acquisition.plans.layout import Flown, Layout, check_layout
+from acquisition.plans.line import ANSWER_S, Flyer
 from acquisition.plans.steering import Steering
 from acquisition.plans.timing import OVERHEAD_S
 from acquisition.plans.topup import wait_past_topup
