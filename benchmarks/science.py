@@ -313,12 +313,14 @@ def pair_figures(one: dict[str, AnalysedMap], other: dict[str, AnalysedMap], tru
     return row
 
 
-def study(cell: str, *, sector: str, every: int = 1, settings: Sequence[str] = ()) -> tuple[Analysed, Path]:
-    """Analyse one cell."""
+def study(cell: str, *, sector: str, angles: int = 400, settings: Sequence[str] = ()) -> tuple[Analysed, Path]:
+    """Analyse one cell, at most with so many angles."""
     profile, folder = conditions(cell), kept_folder() / cell
     path = make_patterns(profile, folder)
     diode = f"correction.transmission_middle={transmission_through_axis(folder / 'patterns-truth.h5'):.4f}"
     chosen = analysis_profile(profile, folder, settings=[*settings_of(sector), diode, *settings])
+    with h5py.File(path) as file:
+        every = max(1, file["angle_deg"].size // angles)
     return analyse(chosen, read_recording(path, sector=sector, every=every)), folder
 
 
@@ -340,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("cell", nargs="+", choices=CELLS)
     parser.add_argument("--sector", choices=list(SECTORS), default="ring")
-    parser.add_argument("--every", type=int, default=1, help="one angle in so many")
+    parser.add_argument("--angles", type=int, default=400, help="at most so many")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--tag", default="", help="added to the name that the figures are kept under")
     parser.add_argument("--write", action="store_true", help="keep the figures in docs/validation-twin.json")
@@ -348,16 +350,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known: dict[str, Any] = {}
     done = {}
     for cell in asked.cell:
-        analysed, folder = study(cell, sector=asked.sector, every=asked.every, settings=asked.set)
+        analysed, folder = study(cell, sector=asked.sector, angles=asked.angles, settings=asked.set)
         figures = figures_of(analysed, folder)
         print(json.dumps({cell: figures}, indent=1, default=float), flush=True)
-        known[f"{cell}/{asked.sector}{asked.tag}"] = {"commit": commit(), "set": asked.set, "every": asked.every, **figures}
+        known[f"{cell}/{asked.sector}{asked.tag}"] = {"commit": commit(), "set": asked.set, "angles": asked.angles, **figures}
         done[cell] = (analysed.maps(), folder / "patterns-truth.h5")
     if len(done) == 2:
         (one, first), (other, second) = done.values()
         pair = pair_figures(one, other, (first, second))
         print(json.dumps(pair, indent=1))
-        known[f"{'/'.join(done)}/{asked.sector}{asked.tag}"] = {"commit": commit(), **pair}
+        known[f"{'/'.join(done)}/{asked.sector}{asked.tag}"] = {"commit": commit(), "angles": asked.angles, **pair}
     if asked.write:
         keep(known)
 

@@ -34,8 +34,9 @@ class Asked:
         verdict = "**not reached**"
         if way * value <= way * self.must:
             verdict = "target" if way * value <= way * self.target else "pass"
-        commit = figures[self.key].get("commit", "")
-        return f"| {self.what} | {limits} | {value:.3g} | {verdict} | {self.key} at {commit} |"
+        commit, angles = figures[self.key].get("commit", ""), figures[self.key].get("angles", 400)
+        fewer = "" if angles >= 400 else f", {angles} angles"
+        return f"| {self.what} | {limits} | {value:.3g} | {verdict} | {self.key} at {commit}{fewer} |"
 
 
 def _lattice(name: str, key: str) -> Callable[[dict[str, Any]], float]:
