@@ -27,6 +27,8 @@ class _Size:
     """Part of the canvas that is left free around the maps: for the words."""
 
 
+MOST_SCALE_BARS = 2
+
 _SIZES = (
     _Size(most_cells=1, title=13, words=11, bar=(18, 220), margin=0.05),
     _Size(most_cells=2, title=13, words=11, bar=(14, 150), margin=0.14),
@@ -86,8 +88,13 @@ def fit(viewer: "ViewerModel") -> None:
 
     # What the user adds to the window, points or shapes, has no bar and keeps its words.
     visible = [layer for layer in viewer.layers if layer.visible and isinstance(layer, Image)]
-    size = next(size for size in _SIZES if len(visible) // viewer.canvas.grid.stride <= size.most_cells)
+    n_cells = len(visible) // viewer.canvas.grid.stride
+    size = next(size for size in _SIZES if n_cells <= size.most_cells)
     overlays = viewer.canvas.overlays
+    # One camera looks at all cells: of many, one bar tells the scale, and every frame is drawn faster without the others.
+    is_gridded = n_cells <= MOST_SCALE_BARS
+    if overlays.scale_bar.gridded != is_gridded:
+        overlays.scale_bar.gridded = is_gridded
     overlays.scale_bar.font_size = overlays.text.font_size = size.words
     for layer in visible:
         is_title = str(layer.name_overlay.position) == "top_left"
