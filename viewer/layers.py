@@ -47,6 +47,7 @@ class MapLayers:
         self._pairs: dict[str, MapPair] = {}
         self._has_begun = False
         self._looked_at: set[str] = set()
+        self._chosen: frozenset[str] = frozenset()
         self._removed: set[str] = set()
         """Uncertainties that the user has removed."""
         self._marks: tuple[Mark, ...] = ()
@@ -108,6 +109,7 @@ class MapLayers:
 
     def choose(self, names: list[str], session: Session) -> None:
         """Show these maps and no others, side by side."""
+        self._chosen = frozenset(names)
         self._looked_at.update(names)
         self._removed -= {_SIGMA + name for name in names}
         if names == self.visible_names:
@@ -216,8 +218,10 @@ class MapLayers:
             dims.set_current_step(axis, index)
 
     def _make(self, name: str, shown_name: str, value: NDArray[Any], colormap: str, limits: tuple[float, float]) -> MapPair:
+        # A map that was chosen before it came is seen when it comes.
+        is_visible = not self._pairs or name in self._chosen
         pair = self._pairs[name] = make_pair(
-            self._viewer, value, title=shown_name, colormap=colormap, limits=limits, is_visible=not self._pairs
+            self._viewer, value, title=shown_name, colormap=colormap, limits=limits, is_visible=is_visible
         )
         pair.image.events.visible.connect(lambda: self._follow_eye(pair))
         return pair

@@ -54,6 +54,17 @@ def test_every_map_that_is_described_has_its_layer_once_it_is_looked_at_and_all_
     layers.close()
 
 
+def test_a_map_that_is_chosen_before_it_comes_is_seen_when_it_comes(session):
+    layers = MapLayers(ViewerModel())
+    layers.sync(session)
+    layers.choose(["late"], session)
+    assert layers.visible_names == []
+    message, arrays = map_published("late", np.zeros((7, 9), np.float32), pixel_mm=0.1)
+    session.apply(Entry(number=9, message=message, arrays=arrays))
+    layers.sync(session)
+    assert layers.visible_names == ["late"]
+
+
 def test_colour_scales_are_those_of_napari_and_of_matplotlib_and_even_where_nobody_knows_them():
     expected = matplotlib.colormaps["cividis"](np.linspace(0, 1, 256))
     np.testing.assert_allclose(colour_table("cividis"), expected, atol=1e-6)
