@@ -5,7 +5,7 @@ m = s + centre. Values between two grid points are interpolated linearly; beyond
 
 Floor for one line in the middle of others, 550 points, 24 columns, 550 x 550 voxels: reads and writes 58 MB once, 2.3 ms on one
 core; three lines are then 17 million interpolations of two operations each, in vectors of eight. Measured on one core of a busy
-machine: 9 ms, and 15 ms where the loop over columns is left to the compiler.
+machine: 10 ms, and 15 ms where the loop over columns is left to the compiler.
 """
 
 import math

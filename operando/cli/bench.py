@@ -59,9 +59,9 @@ def _table(rows: list[dict[str, object]]) -> Table:
 def warm() -> None:
     """Compile the kernels into their cache, so that no run waits for it."""
     for module in (
-        "streaming.integrate",
+        "streaming.reduction",
         "streaming.tomogram",
-        "streaming.refine.fit",
+        "streaming.refine.job",
         "acquisition.twin.render",
         "acquisition.twin.scene",
     ):

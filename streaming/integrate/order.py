@@ -65,11 +65,11 @@ def make_order(place: NDArray[np.uint32], offsets: NDArray[np.int64]) -> Order:
     chunk = pixel // CHUNK
     begins = np.concatenate([[0], np.cumsum(1 + np.bincount(group, minlength=n_groups))])
     # In a group as in a run, pixels of one chunk stand in the order of the frame: a run stays together.
-    by_group = np.argsort(group * (chunk.max(initial=0) + 1) + chunk, kind="stable")
+    by_group = _stable_order(group * (chunk.max(initial=0) + 1) + chunk)
     middle = np.empty(pixel.size, np.int64)
     middle[by_group] = np.arange(pixel.size) + group[by_group] + 1
     key = chunk * n_groups + group
-    by_chunk = np.argsort(key, kind="stable")
+    by_chunk = _stable_order(key)
     run_begins = np.flatnonzero(np.diff(key[by_chunk], prepend=-1))
     n_chunks = -(-place.size // CHUNK)
     source = np.zeros(offsets[-1], np.int64)
@@ -81,6 +81,11 @@ def make_order(place: NDArray[np.uint32], offsets: NDArray[np.int64]) -> Order:
         source=source.astype(np.uint16) if source.max(initial=0) < 2**16 else source.astype(np.uint32),
         groups=np.column_stack([begins, first_places]).astype(np.int64),
     )
+
+
+def _stable_order(key: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the order of keys, equal ones as they come; numbers of 16 bits are sorted by counting, several times as fast."""
+    return np.argsort(key.astype(np.uint16) if key.max(initial=0) < 2**16 else key, kind="stable")
 
 
 def _group_begins(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
