@@ -156,7 +156,9 @@ def conduct(
 
 def _refuse_unfinished(last: ScanProgress, out: Path) -> None:
     if last.state == "aborted":
-        raise StoppedError(f"the scan was aborted; what it measured is in {out}")
+        raise StoppedError(
+            f"the scan was aborted; what it measured is in {out}: operando resume {out} flies the rest of a tomogram"
+        )
     if last.state == "failed":
         raise ServiceError(f"the scan failed: see {out / 'logs'}; what it measured is in {out}")
 
