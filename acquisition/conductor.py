@@ -239,6 +239,8 @@ class Conductor:
         with self._changed:
             if not self._decision:
                 self._must_pause, self._is_going_on = "", False
+                # A plan pauses by itself where the cell forbids its next line.
+                self._reason = self._reason or self._forbids()
                 if self._end_reason:
                     self._go_on()
         self._say()

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 def describe_control(profile: Profile) -> str:
     """Say which axis has which role, what guards the scan and what nobody guards; touches nothing."""
     control, limits = profile.control, profile.cell_limits
+    guarded = [name for name, value in limits.model_dump().items() if value is not None]
     if control.mode == "listen":
-        return "another control system scans; operando moves nothing"
+        words = "another control system scans; operando moves nothing"
+        unheeded = f"; NOBODY GUARDS THE CELL HERE: cell_limits ({', '.join(guarded)}) needs a shutter that operando may close"
+        return f"{words}{unheeded}" if guarded else words
     names = {pv: f"hexapod {name}" for name, pv in control.hexapod_axes.items()}
     roles = (
         f"{role} {names.get(axis.pv, 'axis')} ({axis.pv}) {axis.low:g} to {axis.high:g} {axis.unit}"
         for role, axis in (("fast", control.fast), ("rotation", control.rotation))
     )
     watched = ["ring current", *(["beam shutter"] if control.beam_shutter else []), *(one.name for one in control.watched)]
-    guarded = [name for name, value in limits.model_dump().items() if value is not None]
     cables = "no limit (control.cable_wrap_deg)" if control.cable_wrap_deg is None else f"{control.cable_wrap_deg:g} deg"
     return (
         f"{', '.join(roles)}; suspended by {', '.join(watched)}; "

@@ -1,12 +1,13 @@
 """The cell interlock: what must stop the beam because of the cell; the cell itself is left to its cycler's own protection.
 
-It looks at the readings that are recorded anyway. When a limit is passed, or the cycler has fallen silent, it pauses the scan
-at once; the pause stops the axes and closes the shutter, and only a person resumes.
+It looks at the readings that are recorded anyway. When a limit is passed, or the cycler is silent, it pauses the scan at once;
+the pause stops the axes and closes the shutter, and only a person resumes. Whoever resumes or starts too early meets the same
+limits before the next line, where the plan asks for them itself.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from acquisition.cell.history import CellHistory
 from operando.messages import CellReading
@@ -46,7 +47,7 @@ class CellInterlock:
 
     def look(self) -> str:
         """Look once, trip if the cell has left its limits since the last look, and give what is wrong now."""
-        reason = complaint(self._limits, self._history.newest, now_s=self._clock())
+        reason = complaint(self._limits, self._history, now_s=self._clock())
         if reason and not self._is_tripped:
             found = f"{self._whose}{reason}"
             self._trip(f"{found}: the shutter closes and the scan is paused; the cell is left alone, a person must resume")
@@ -59,13 +60,33 @@ class CellInterlock:
             self.look()
 
 
-def complaint(limits: CellLimits, reading: CellReading | None, *, now_s: float) -> str:
-    """Say which limit a reading passes; empty if none. A cell of which nothing was ever heard passes none."""
+def first_complaint(limits: CellLimits, histories: Mapping[str, CellHistory], *, now_s: float) -> str:
+    """Say what is wrong with the first cell that must stop the beam, and whose it is; empty if all may go on."""
+    found = ((channel, complaint(limits, history, now_s=now_s)) for channel, history in histories.items())
+    return next((f"channel {channel}: {wrong}" if channel else wrong for channel, wrong in found if wrong), "")
+
+
+def complaint(limits: CellLimits, history: CellHistory, *, now_s: float) -> str:
+    """Say which limit a cell passes; empty if none. One that was never heard is silent since it is waited for."""
+    reading = history.newest
     if reading is None:
-        return ""
+        return _never_heard(limits.silent_s, waited_s=now_s - history.since_s)
     silent_s = max(reading.age_s, now_s - reading.time_s)
     if limits.silent_s is not None and silent_s > limits.silent_s:
         return f"the cycler has been silent for {silent_s:.0f} s, allowed are {limits.silent_s:g} s"
+    return _out_of_bounds(limits, reading)
+
+
+def _never_heard(allowed_s: float | None, *, waited_s: float) -> str:
+    if allowed_s is None or waited_s <= allowed_s:
+        return ""
+    return (
+        f"no reading of the cell has come in {waited_s:.0f} s, allowed are {allowed_s:g} s (cell_limits.silent_s): "
+        "see that the cell bridge runs and that the cycler writes"
+    )
+
+
+def _out_of_bounds(limits: CellLimits, reading: CellReading) -> str:
     voltage_v, temperature_c = reading.voltage_v, reading.temperature_c
     if voltage_v is not None and limits.voltage_high_v is not None and voltage_v > limits.voltage_high_v:
         return f"the cell is at {voltage_v:.4g} V, above {limits.voltage_high_v:g} V"

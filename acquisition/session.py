@@ -24,7 +24,7 @@ from acquisition.metadata import run_metadata
 from acquisition.plans.catalogue import CATALOGUE, arguments_of, make_programme, programme_of
 from acquisition.plans.dry_run import check_programme
 from acquisition.plans.programme import Programme
-from acquisition.safety import CellInterlock, complaint
+from acquisition.safety import CellInterlock, first_complaint
 from acquisition.suspenders import make_suspenders
 from operando.bus.asking import AnswerServer, Asker
 from operando.bus.client import FeedClient
@@ -106,8 +106,8 @@ def _make_conductor(profile: Profile, journal: Journal, histories: Mapping[str, 
     engine = RunEngine({}, context_managers=[], call_returns_result=True)
 
     def forbids() -> str:
-        found = (complaint(profile.cell_limits, history.newest, now_s=time.time()) for history in histories.values())
-        return next((f"{wrong}: nothing flies until that is over" for wrong in found if wrong), "")
+        wrong = first_complaint(profile.cell_limits, histories, now_s=time.time())
+        return f"{wrong}: nothing flies until that is over" if wrong else ""
 
     return Conductor(engine, tell=journal.append, forbids=forbids)
 
@@ -191,6 +191,7 @@ def _fly(
             suspenders=make_suspenders(profile, devices),
             end_wish=conductor.end_wish,
             asks=_asker(profile, programme, stack),
+            cell_complaint=lambda: first_complaint(profile.cell_limits, histories, now_s=time.time()),
             **cell,
         )
         stack.callback(finished.set)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from acquisition.cell.channels import OWN, CellChannels
 from acquisition.leftovers import clear_leftovers
 from acquisition.plans.catalogue import make_programme, programme_of
 from acquisition.plans.dry_run import DryRun, rehearse
-from acquisition.safety import CellInterlock
+from acquisition.safety import LOOK_S, CellInterlock, first_complaint
 from acquisition.suspenders import make_suspenders
 from operando.bus.asking import Asker
 from operando.bus.client import FeedClient
@@ -91,6 +91,7 @@ def _open(profile: Profile, out: Path, stack: ExitStack, *, takes_commands: bool
         journal.append(ServicesOffered(commands=profile.addresses.commands, time_s=time.time()))
     for work in (cells.run, *_interlocks(profile, cells, engine, station)):
         _start(work, stack)
+    _start(partial(_tell_of_cell, journal, engine, station), stack)
 
     def dry_run(plan: str = "", **arguments: Any) -> DryRun:
         """Give what a plan would do, to be printed; nothing is touched. Without a name, it is the profile's plan."""
@@ -120,6 +121,7 @@ def _station(
         select_cell=cells.select,
         backlog=backlog,
         suspenders=make_suspenders(profile, devices),
+        cell_complaint=lambda: first_complaint(profile.cell_limits, cells.histories, now_s=time.time()),
         asks=asker,
     )
 
@@ -131,15 +133,26 @@ def _engine(journal: Journal, station: "Station") -> "RunEngine":
     n_runs = sum(isinstance(entry.message, RunStarted) for entry in journal.since(0, limit=journal.head))
     engine = RunEngine({"scan_id": n_runs})
     engine.subscribe(station.announcer.document)
-    engine.state_hook = lambda state, _: _say_state(journal, str(state))
+    engine.state_hook = lambda state, _: _say_state(journal, str(state), forbidden=station.cell_complaint())
     return engine
 
 
-def _say_state(journal: Journal, engine_state: str) -> None:
-    """Write how the RunEngine stands; transitions that pass at once are left out."""
+def _say_state(journal: Journal, engine_state: str, *, forbidden: str) -> None:
+    """Write how the RunEngine stands, and why it must stay so; transitions that pass at once are left out."""
     states: dict[str, State] = {"idle": "idle", "running": "running", "paused": "paused"}
     if engine_state in states:
-        journal.append(ScanState(state=states[engine_state], time_s=time.time()))
+        reason = "" if engine_state == "running" else forbidden
+        journal.append(ScanState(state=states[engine_state], reason=reason, time_s=time.time()))
+
+
+def _tell_of_cell(journal: Journal, engine: "RunEngine", station: "Station", ended: threading.Event) -> None:
+    """Write when a cell begins to forbid all flying, and when it no longer does: who takes commands elsewhere reads it."""
+    was = ""
+    while not ended.wait(LOOK_S):
+        forbidden = station.cell_complaint()
+        if bool(forbidden) != bool(was):
+            _say_state(journal, str(engine.state), forbidden=forbidden)
+        was = forbidden
 
 
 def _interlocks(

@@ -181,14 +181,16 @@ class FileSequence:
         return self._files[path]
 
     def _paths(self) -> list[Path]:
-        if not is_pattern(self._pattern):
-            return [self._pattern] if self._pattern.exists() else []
         try:
+            if not is_pattern(self._pattern):
+                return [self._pattern] if self._pattern.exists() else []
             found = [
                 (path.stat().st_mtime_ns, natural(path.name), path) for path in self._pattern.parent.glob(self._pattern.name)
             ]
         except OSError:
-            # One vanished between listing and asking; the next look will do.
+            # One vanished between listing and asking, or the folder is locked; the next look will do.
+            if not is_pattern(self._pattern):
+                return [self._pattern]
             return [] if self.newest is None else [self.newest]
         return [path for *_, path in sorted(found, key=lambda entry: entry[:2])]
 

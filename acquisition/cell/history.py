@@ -5,8 +5,10 @@ cell jumped there. Before the first and after the last reading nothing is extrap
 """
 
 import threading
+import time
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 
 from operando.messages import CellReading
 
@@ -17,7 +19,9 @@ KEPT = 4096
 class CellHistory:
     """The last readings of a cell; one thread appends, others ask."""
 
-    def __init__(self, *, kept: int = KEPT) -> None:
+    def __init__(self, *, kept: int = KEPT, clock: Callable[[], float] = time.time) -> None:
+        self.since_s = clock()
+        """Since when readings are waited for, seconds since the Unix epoch."""
         self._readings: deque[CellReading] = deque(maxlen=kept)
         self._lock = threading.Lock()
 

@@ -74,6 +74,8 @@ class Flyer:
     """Whether lines fly with the shutter open; closed for dark frames."""
     end_wish: Callable[[], str] = lambda: ""
     """Says why the run shall end before its next line; empty if it shall go on."""
+    cell_complaint: Callable[[], str] = lambda: ""
+    """Says why no line may fly because of the cell; empty if it may."""
     steering: "Steering | None" = None
     """Heeds the map, where the plan asks for it."""
     statuses: list[Any]
@@ -176,12 +178,13 @@ class Flyer:
         countdown = self.devices.ring.countdown
         if not topup_within((yield from bps.rd(countdown)), self.layout.line_s):
             return
-        yield from self._put_shutter(CLOSED)
+        yield from self.put_shutter(CLOSED)
         waiting = wait_past_topup(countdown, need_s=self.layout.line_s, notify=partial(self.announcer.notice, "info"))
         yield from self.waits.during("top-ups", waiting)
-        yield from self._put_shutter(OPEN if self.has_beam else CLOSED)
+        yield from self.put_shutter(OPEN if self.has_beam else CLOSED)
 
-    def _put_shutter(self, position: int) -> Plan:
+    def put_shutter(self, position: int) -> Plan:
+        """Open or close the shutter, and see that it has."""
         yield from self._started(bps.abs_set(self.devices.shutter, position, group="shutter"))
         yield from bps.wait(group="shutter", timeout=ANSWER_S)
 

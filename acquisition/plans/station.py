@@ -52,6 +52,8 @@ class Station:
     suspenders: Sequence[Any] = ()
     end_wish: Callable[[], str] = lambda: ""
     """Says why a programme shall end before its next line; empty if it shall go on."""
+    cell_complaint: Callable[[], str] = lambda: ""
+    """Says why no line may fly because of a cell; empty if all may."""
     asks: Asks | None = None
     """Asks the analysis how the map is; None steers no plan."""
     clock: Callable[[], float] = time.time
@@ -129,13 +131,13 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         "purpose": run.purpose,
         "programme": {**metadata["programme"], "number": number},
     }
-    if (reading := station.history.newest) is not None:
-        of_run["cell"] = {**of_run["cell"], "c_rate": reading.c_rate}
-    if of_run.get("continues") == LAST:
-        of_run["continues"] = station.announcer.newest_tomogram()
     history = station.history if run.channel == "" else CellHistory()
     if station.select_cell is not None:
         history = station.select_cell(run.channel)
+    if (reading := history.newest) is not None:
+        of_run["cell"] = {**of_run["cell"], "c_rate": reading.c_rate}
+    if of_run.get("continues") == LAST:
+        of_run["continues"] = station.announcer.newest_tomogram()
     station.announcer.lay_out(profile=run.profile, layout=run.layout, metadata=of_run)
     yield from xrdct(
         station.devices,
@@ -148,6 +150,7 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         suspenders=station.suspenders,
         has_beam=run.has_beam,
         end_wish=station.end_wish,
+        cell_complaint=station.cell_complaint,
         steering=_steering(station, programme),
         metadata=of_run,
     )

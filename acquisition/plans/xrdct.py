@@ -67,6 +67,7 @@ def xrdct(
     suspenders: Sequence[Any] = (),
     has_beam: bool = True,
     end_wish: Callable[[], str] = lambda: "",
+    cell_complaint: Callable[[], str] = lambda: "",
     steering: Steering | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Plan:
@@ -93,6 +94,8 @@ def xrdct(
         Whether lines fly with the shutter open.
     end_wish
         Says why the run shall end before its next line; empty if it shall go on.
+    cell_complaint
+        Says before each line why it must not fly because of the cell; empty if it may.
     steering
         Heeds the map; None flies all lines whatever it shows.
     metadata
@@ -124,6 +127,7 @@ def xrdct(
         hurry_cell=hurry_cell,
         has_beam=has_beam,
         end_wish=end_wish,
+        cell_complaint=cell_complaint,
         steering=steering,
         statuses=[],
     )
@@ -145,7 +149,8 @@ def xrdct(
         yield from bps.close_run(reason=reason or None)
 
     plan = bpp.finalize_wrapper(
-        bpp.suspend_wrapper(flown(), list(suspenders)), lambda: _rest(devices, interruptions, speeds=speeds)
+        bpp.suspend_wrapper(flown(), list(suspenders)),
+        lambda: _rest(devices, interruptions, announcer=announcer, speeds=speeds),
     )
     yield from bpp.rewindable_wrapper(plan, False)
 
@@ -223,6 +228,7 @@ def _fly_until_flown(
     n_failures = 0
     while True:
         yield from bps.checkpoint()
+        yield from _pause_for_cell(flyer)
         if _end_reason(flyer):
             return None, stretch
         yield from _wait_for_good_time(flyer, holder)
@@ -244,6 +250,17 @@ def _fly_until_flown(
                 raise RuntimeError(f"line {line.index} failed {n_failures} times, at last: {_reason(failure)}") from failure
 
 
+def _pause_for_cell(flyer: Flyer) -> Plan:
+    """Stand paused, the shutter closed, while the cell forbids a line; again at once if a person resumes too early."""
+    while (wrong := flyer.cell_complaint()) and not _end_reason(flyer):
+        yield from flyer.put_shutter(CLOSED)
+        flyer.announcer.notice(
+            "error",
+            f"{wrong}: no line flies and the scan is paused, the shutter closed; a person must resume when it is over",
+        )
+        yield from bps.pause()
+
+
 def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:
     """Wait for reduction and top-up, with the shutter closed while reduction is behind."""
     if holder.must_hold():
@@ -258,9 +275,16 @@ def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:
     yield from flyer.waits.during("top-ups", topup)
 
 
-def _rest(devices: "BeamlineDevices", interruptions: Interruptions, *, speeds: Mapping[str, float]) -> Plan:
+def _rest(
+    devices: "BeamlineDevices", interruptions: Interruptions, *, announcer: Announcer, speeds: Mapping[str, float]
+) -> Plan:
     """Close the shutter, end the series, disarm the box, stop and restore the speed; each even if another fails."""
-    yield from _even_if_others_fail(partial(_close, devices))
+    if wrong := (yield from _even_if_others_fail(partial(_close, devices))):
+        announcer.notice(
+            "error",
+            f"the shutter could not be closed ({wrong}) and MAY BE OPEN: close it by hand, or the beam; it is told to close "
+            "when its server answers again, if this process lives, and at the next start in any case",
+        )
     for device in (devices.detector, devices.trigger):
         yield from _even_if_others_fail(partial(bps.unstage, device))
     for axis, speed in speeds.items():
@@ -299,11 +323,14 @@ def _again_after_late_failures(plan: Callable[[], Plan]) -> Plan:
                 raise
 
 
-def _even_if_others_fail(plan: Callable[[], Plan]) -> Plan:
+def _even_if_others_fail(plan: Callable[[], Plan]) -> Generator[Msg, Any, str]:
+    """Run a plan, and return why it failed; empty if it did not."""
     try:
         yield from _again_after_late_failures(plan)
     except Exception as failure:  # the steps that follow make the beamline safe as well
         logger.error("not brought to rest", reason=_reason(failure))
+        return _reason(failure)
+    return ""
 
 
 def _reason(failure: BaseException) -> str:

@@ -31,12 +31,21 @@ class QueueDesk:
         The queue's control socket.
     profile
         Says which plan to submit where none is named.
+    forbids
+        Says why nothing may fly now, for instance a cell beyond its limits; empty if all may.
     clock
         Seconds since the Unix epoch.
     """
 
-    def __init__(self, address: str, profile: Profile, *, clock: Callable[[], float] = time.time) -> None:
-        self._address, self._profile, self._clock = address, profile, clock
+    def __init__(
+        self,
+        address: str,
+        profile: Profile,
+        *,
+        forbids: Callable[[], str] = lambda: "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._address, self._profile, self._forbids, self._clock = address, profile, forbids, clock
         self._client = QueueClient(address)
         self._wish: Action | None = None
         self._wished_of = ""
@@ -139,19 +148,22 @@ class QueueDesk:
 
     def _refusals(self, status: QueueStatus) -> dict[Action, str]:
         flying = self._client.flying()
+        forbidden = f"{wrong}: nothing flies until that is over" if (wrong := self._forbids()) else ""
         with self._lock:
             wish, reason = self._wish, self._reason
         found = refusals(
             self._state(status),
             plan=flying.name if flying else "the queue",
             is_flying=flying is not None,
-            forbidden="",
+            forbidden=forbidden,
             abort_reason=reason if wish == "abort" else "",
             ends_after_line=wish == "stop_after_line",
             pauses_after_line=status.is_pausing,
         )
-        # In a queue whatever is started waits for its turn.
+        # In a queue whatever is started waits for its turn; but nothing begins that a cell forbids.
         found.pop("start", None)
+        if forbidden:
+            found["start"] = forbidden
         return (
             found if status.has_environment else found | {"start": "the queue has no environment: it is starting or has failed"}
         )

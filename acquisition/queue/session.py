@@ -10,6 +10,7 @@ from pathlib import Path
 from acquisition.plans.catalogue import programme_of
 from acquisition.plans.dry_run import check_programme
 from acquisition.queue.desk import QueueDesk
+from acquisition.queue.forbidden import Forbidden
 from acquisition.queue.manager import Queue
 from operando.bus.asking import AnswerServer
 from operando.errors import ServiceError
@@ -31,9 +32,11 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     profile_file = out / "queue-profile.toml"
     write_profile(profile, profile_file)
     with Queue(profile, profile_file=profile_file, out=out) as queue:
-        desk = QueueDesk(queue.address, profile)
+        forbidden = Forbidden(profile.addresses.journal)
+        desk = QueueDesk(queue.address, profile, forbids=forbidden)
         with AnswerServer(profile.addresses.commands, desk):
-            threading.Thread(target=desk.watch, args=(stop,), name="queue wishes", daemon=True).start()
+            for name, work in (("queue wishes", desk.watch), ("cell", forbidden.run)):
+                threading.Thread(target=work, args=(stop,), name=name, daemon=True).start()
             ready()
             while not stop.wait(LOOK_S):
                 if not queue.is_running:

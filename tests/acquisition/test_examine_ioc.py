@@ -7,7 +7,7 @@ import pytest
 from acquisition.devices.beamline import BeamlineDevices
 from acquisition.examine import _of_axis, describe_control
 from operando.errors import ServiceError
-from operando.profile import Profile, read_profile
+from operando.profile import CellLimits, Profile, read_profile
 
 
 def test_roles_and_guards_are_said_in_words() -> None:
@@ -16,6 +16,13 @@ def test_roles_and_guards_are_said_in_words() -> None:
     assert "suspended by ring current, beam shutter, hutch_temperature" in words
     assert "cell interlock: voltage_low_v" in words
     assert "cell interlock: none" in describe_control(read_profile("demo"))
+
+
+def test_limits_of_a_cell_that_nobody_heeds_while_listening_are_said() -> None:
+    listening = read_profile("p07-aaa")
+    assert "NOBODY GUARDS THE CELL HERE: cell_limits (voltage_low_v, voltage_high_v" in describe_control(listening)
+    without = listening.model_copy(update={"cell_limits": CellLimits()})
+    assert "CELL" not in describe_control(without)
 
 
 @pytest.mark.ioc

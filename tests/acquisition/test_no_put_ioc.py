@@ -10,7 +10,7 @@ import pytest
 
 from acquisition.devices.beamline import make_devices
 from acquisition.examine import _of_axis
-from acquisition.plans.catalogue import make_programme
+from acquisition.plans.catalogue import CATALOGUE, make_programme
 from acquisition.plans.dry_run import rehearse
 from acquisition.plans.station import check_steps
 from operando.profile import Profile, write_profile
@@ -43,13 +43,18 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "air_and_transmission": {"air_mm": 5.0},
     "beam_damage": {"fresh_mm": 2.0, "axis": "x"},
     "continuous_rotation": {"n_angles": 180},
+    "steered": {"x_above": 0.9, "missing_points": 2},
 }
-PLANS = ("xrdct", "single_line", "align", "sign_test", "calibrate", "dark", *ARGUMENTS)
+WITHOUT_ARGUMENTS = ("xrdct", "single_line", "align", "sign_test", "calibrate", "dark")
 
 
 def n_writes(log: Path) -> int:
     """Count the writes that clients asked for."""
     return sum("WriteNotifyRequest(" in line or "WriteRequest(" in line for line in log.read_text().splitlines())
+
+
+def test_every_plan_is_rehearsed_here() -> None:
+    assert {*WITHOUT_ARGUMENTS, *ARGUMENTS} == set(CATALOGUE)
 
 
 def test_every_plan_is_rehearsed_and_checked_without_one_put(
@@ -65,7 +70,7 @@ def test_every_plan_is_rehearsed_and_checked_without_one_put(
             assert server.stdout is not None
             assert any(line.strip() == "ready" for line in server.stdout)
             devices = make_devices(profile, needs_detector=False)
-            for plan in PLANS:
+            for plan in CATALOGUE:
                 rehearsed = rehearse(make_programme(plan, profile, ARGUMENTS.get(plan, {})))
                 assert rehearsed.complaints == (), plan
                 check_steps(devices, rehearsed.programme)

@@ -1,7 +1,7 @@
 import pytest
 
 from acquisition.cell.history import CellHistory
-from acquisition.safety import CellInterlock, complaint
+from acquisition.safety import CellInterlock, complaint, first_complaint
 from operando.messages import CellReading
 from operando.profile import CellLimits
 
@@ -10,6 +10,13 @@ LIMITS = CellLimits(voltage_low_v=2.5, voltage_high_v=4.25, temperature_high_c=4
 
 def reading(*, time_s: float = 100.0, voltage_v: float | None = 3.7, temperature_c: float | None = 25.0) -> CellReading:
     return CellReading(time_s=time_s, voltage_v=voltage_v, current_a=1.0, temperature_c=temperature_c)
+
+
+def history_of(*readings: CellReading, since_s: float = 90.0) -> CellHistory:
+    history = CellHistory(clock=lambda: since_s)
+    for one in readings:
+        history.append(one)
+    return history
 
 
 @pytest.mark.parametrize(
@@ -22,16 +29,34 @@ def reading(*, time_s: float = 100.0, voltage_v: float | None = 3.7, temperature
     ],
 )
 def test_cell_beyond_a_limit_is_named_with_it(found: CellReading, word: str) -> None:
-    assert word in complaint(LIMITS, found, now_s=101.0)
+    assert word in complaint(LIMITS, history_of(found), now_s=101.0)
 
 
-@pytest.mark.parametrize("found", [reading(), reading(voltage_v=None, temperature_c=None), None])
-def test_cell_within_limits_or_unknown_trips_nothing(found: CellReading | None) -> None:
-    assert complaint(LIMITS, found, now_s=101.0) == ""
+@pytest.mark.parametrize("found", [reading(), reading(voltage_v=None, temperature_c=None)])
+def test_cell_within_limits_or_with_values_unknown_trips_nothing(found: CellReading) -> None:
+    assert complaint(LIMITS, history_of(found), now_s=101.0) == ""
 
 
 def test_profile_without_limits_never_trips() -> None:
-    assert complaint(CellLimits(), reading(voltage_v=9.0, temperature_c=300.0), now_s=9e9) == ""
+    assert complaint(CellLimits(), history_of(reading(voltage_v=9.0, temperature_c=300.0)), now_s=9e9) == ""
+    assert complaint(CellLimits(), history_of(), now_s=9e9) == ""
+
+
+def test_cycler_that_was_never_heard_trips_once_the_patience_for_its_first_reading_is_over() -> None:
+    now_s, trips = [119.0], list[str]()
+    interlock = CellInterlock(LIMITS, history_of(since_s=90.0), trip=trips.append, clock=lambda: now_s[0])
+    interlock.look()
+    assert trips == []
+    now_s[0] = 121.0
+    interlock.look()
+    (said,) = trips
+    assert said.startswith("no reading of the cell has come in 31 s, allowed are 30 s")
+
+
+def test_first_complaint_names_the_channel_whose_cell_it_is() -> None:
+    histories = {"": history_of(reading()), "2": history_of(reading(voltage_v=4.3))}
+    assert first_complaint(LIMITS, histories, now_s=101.0).startswith("channel 2: the cell is at 4.3 V")
+    assert first_complaint(LIMITS, {"": history_of(reading())}, now_s=101.0) == ""
 
 
 def test_interlock_trips_once_for_each_time_that_the_cell_leaves_its_limits() -> None:

@@ -241,6 +241,31 @@ def test_neware_file_is_read_again_when_it_has_changed(data_folder: Path, tmp_pa
     assert reading.source == "cell.nda"
 
 
+@pytest.mark.parametrize("name", ["cell.csv", "cell*.csv"])
+def test_file_that_cannot_be_opened_leaves_its_last_reading_to_age_and_is_followed_when_it_can(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "cell.csv"
+    write(path, HEADER + csv_rows(0, 10))
+    source = LiveFiles(tmp_path / name, cell_with())
+    source.look(START_S + 10)
+    # What is no file is refused by the system as a locked one is, to root as well.
+    path.rename(tmp_path / "kept")
+    path.mkdir()
+    source.look(START_S + 20)
+    reading = source.reading_at(START_S + 20)
+    assert reading is not None
+    assert (reading.time_s, reading.age_s) == (START_S + 9, 11)
+    assert reading.trouble == "cell.csv cannot be read now: Is a directory"
+    path.rmdir()
+    (tmp_path / "kept").rename(path)
+    write(path, csv_rows(10, 12))
+    source.look(START_S + 21)
+    reading = source.reading_at(START_S + 21)
+    assert reading is not None
+    assert (reading.time_s, reading.trouble, source.n_rows, source.n_late) == (START_S + 11, "", 12, 0)
+
+
 def profile_with(source: str) -> Profile:
     profile = read_profile("demo")
     cell = profile.cell.model_copy(update={"source": source, "timezone": "UTC"})

@@ -146,6 +146,8 @@ def test_lines_of_each_cell_carry_the_readings_of_its_own_channel(engine: RunEng
     engine(plans_of(station, beamline.profile)["multi_cell"](cells=places), beamline.announcer.document)
     found = [one.cell and one.cell.voltage_v for one in beamline.messages(LineFlown)]
     assert found == [3.1, 3.1, 3.2, 3.2, None, None]
+    rates = [one.metadata["cell"].get("c_rate") for one in beamline.messages(RunStarted)]
+    assert rates == [0.31, 0.32, None], "each cell's own C-rate; nobody knows that of a cell without a channel"
     assert {one.voltage_v for one in beamline.messages(CellReading)} == {3.0}, "recorded before the plan"
 
 
@@ -166,7 +168,7 @@ class SteadyCell:
         self.voltage_v = voltage_v
 
     def reading(self) -> CellReading:
-        return CellReading(time_s=1.7e9, voltage_v=self.voltage_v, current_a=0.0)
+        return CellReading(time_s=1.7e9, voltage_v=self.voltage_v, current_a=0.0, c_rate=round(self.voltage_v / 10, 2))
 
 
 def note_at_start(beamline: Any, places: list[float], *, axis: str) -> None:

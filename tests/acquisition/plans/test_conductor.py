@@ -270,6 +270,17 @@ def test_nothing_is_resumed_or_started_while_it_is_forbidden(stand: Stand, beaml
     assert stand.command("start").text == stand.forbidden
 
 
+def test_a_plan_that_the_cell_holds_is_paused_for_that_reason_and_ends_in_order_on_a_wish(stand: Stand, beamline: Any) -> None:
+    stand.forbidden = "the cell is at 60 degC, above 45 degC"
+    with stand.flying(stand.plan(cell_complaint=lambda: stand.forbidden)):
+        wait_until(lambda: stand.conductor.state == "paused")
+        assert stand.conductor.reason == stand.forbidden
+        assert stand.command("resume").text == stand.forbidden
+        assert stand.command("stop_after_line").accepted
+    assert beamline.frames == []
+    assert [one.exit_status for one in beamline.messages(RunStopped)] == ["success"]
+
+
 def test_with_nothing_running_only_a_start_is_taken(stand: Stand) -> None:
     answer = stand.command("status")
     assert (answer.accepted, answer.state, answer.plans) == (True, "idle", {"xrdct": "n_lines="})

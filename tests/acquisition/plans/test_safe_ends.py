@@ -7,6 +7,7 @@ to try them again wherever they come, which takes minutes.
 
 import time
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from acquisition.cell.history import CellHistory
 from acquisition.plans.bound import plans_of
 from acquisition.plans.catalogue import CATALOGUE
 from acquisition.safety import CellInterlock
-from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, RunStarted, RunStopped
+from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, Notice, RunStarted, RunStopped
 from operando.profile import CellLimits
 from tests.acquisition.plans.conftest import place_in
 
@@ -144,4 +145,38 @@ def test_interlock_that_trips_in_mid_line_closes_the_shutter_until_a_person_resu
     assert beamline.devices.shutter.status.get() == 0
     engine.resume()
     assert sorted(one.line for one in beamline.messages(LineFlown)) == [0, 1]
+    assert_safe(beamline)
+
+
+def test_no_line_flies_while_the_cell_forbids_it_even_if_a_person_resumes_too_early(
+    engine: RunEngine, one_line: Callable[[str], Any]
+) -> None:
+    beamline, wrong = one_line("xrdct"), ["the cell is at 4.3 V, above 4.2 V"]
+    station = replace(beamline.station, cell_complaint=lambda: wrong[0])
+    beamline.devices.shutter.set(1)
+    with pytest.raises(RunEngineInterrupted):
+        engine(plans_of(station, beamline.profile)["xrdct"](), beamline.announcer.document)
+    for n_told in (1, 2):
+        assert engine.state == "paused"
+        assert (beamline.frames, beamline.messages(LineAnnounced)) == ([], [])
+        assert beamline.devices.shutter.status.get() == 0
+        told = [one for one in beamline.messages(Notice) if one.level == "error"]
+        assert ["above 4.2 V: no line flies" in one.text for one in told] == [True] * n_told
+        if n_told == 2:
+            wrong[0] = ""
+            engine.resume()
+        else:
+            with pytest.raises(RunEngineInterrupted):
+                engine.resume()
+    assert [one.line for one in beamline.messages(LineFlown)] == [0, 1]
+    assert_safe(beamline)
+
+
+def test_scan_that_the_cell_holds_can_still_be_aborted(engine: RunEngine, one_line: Callable[[str], Any]) -> None:
+    beamline = one_line("xrdct")
+    station = replace(beamline.station, cell_complaint=lambda: "the cell is too hot")
+    with pytest.raises(RunEngineInterrupted):
+        engine(plans_of(station, beamline.profile)["xrdct"](), beamline.announcer.document)
+    engine.abort("enough")
+    assert [one.exit_status for one in beamline.messages(RunStopped)] == ["abort"]
     assert_safe(beamline)

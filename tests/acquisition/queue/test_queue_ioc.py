@@ -112,6 +112,8 @@ def stand(
             **beamline.model_dump(mode="json", exclude_none=True),
             "geometry": {"poni": str(poni)},
             "scan": {"n_lines": 3, "n_points": 11, "step_mm": 0.1, "exposure_s": 0.02, "on_backlog": "mark"},
+            "cell": {"source": f"tail:{write_cell(tmp_path_factory.mktemp('cycler') / 'cell.csv', 3.7)}", "timezone": "UTC"},
+            "cell_limits": {"voltage_high_v": 4.25},
             "addresses": {"journal": f"tcp://127.0.0.1:{ca_port + 9}", "commands": f"tcp://127.0.0.1:{ca_port + 11}"},
             "queue": {"control": f"tcp://127.0.0.1:{ca_port + 10}"},
         }
@@ -133,6 +135,15 @@ def stand(
         process.stdout.close()
         taker.stop.set()
         thread.join(5)
+
+
+def write_cell(path: Path, voltage_v: float) -> Path:
+    """Let the cycler write a row."""
+    is_new = not path.exists()
+    with path.open("a") as file:
+        file.write("epoch;Voltage(V);Current(A)\n" if is_new else "")
+        file.write(f"{time.time():.3f};{voltage_v};0.1\n")
+    return path
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +260,43 @@ def test_the_command_socket_speaks_of_the_queue_as_of_one_plan(stand: Stand) -> 
     stand.until(lambda: [one.name for one in stand.client.history()[-2:]] == ["xrdct", "dark"], "the next plan")
     stopped, dark = stand.client.history()[-2:]
     assert (stopped.exit_status, dark.exit_status) == ("stopped", "completed")
+
+
+def test_a_cell_out_of_its_limits_stops_the_queue_and_whoever_resumes_or_starts(
+    stand: Stand, serve_process: Callable[..., Any]
+) -> None:
+    cycler = Path(stand.profile.cell.source.removeprefix("tail:"))
+    bridge = serve_process("acquisition.cell.bridge", stand.profile)
+    stand.fly_into_a_line(n_lines=40)
+    write_cell(cycler, 4.4)
+    stand.wait_for("paused")
+    stand.until(lambda: stand.is_shutter_closed, "a closed shutter")
+    stand.until(lambda: "4.4 V, above 4.25 V" in stand.command("status").refusals.get("resume", ""), "a refusal")
+    assert not stand.command("resume").accepted
+    n_flown, n_paused = len(stand.of(LineFlown)), n_of_state(stand, "paused")
+    assert "success: True" in stand.qserver("re", "resume")
+    stand.until(lambda: n_of_state(stand, "paused") > n_paused, "another pause")
+    stand.wait_for("paused")
+    assert stand.is_shutter_closed
+    assert stand.command("abort").accepted
+    stand.wait_for("idle")
+    start = stand.command("start", plan="dark", arguments={"n_frames": 2})
+    assert (start.accepted, "above 4.25 V" in start.text) == (False, True)
+    stand.client.ask("queue_clear")
+    stand.client.submit("xrdct", {"n_lines": 2})
+    stand.client.start()
+    stand.wait_for("paused")
+    assert len(stand.of(LineFlown)) == n_flown
+    write_cell(cycler, 3.8)
+    stand.until(lambda: "resume" not in stand.command("status").refusals, "a resume")
+    assert stand.command("resume").accepted
+    stand.wait_for("idle")
+    assert len(stand.of(LineFlown)) == n_flown + 2
+    bridge.terminate()
+
+
+def n_of_state(stand: Stand, state: str) -> int:
+    return sum(one.state == state for one in stand.of(ScanState))
 
 
 def test_a_queue_that_is_stopped_in_mid_flight_leaves_the_beamline_safe(stand: Stand) -> None:
