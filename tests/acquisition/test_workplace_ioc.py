@@ -97,7 +97,7 @@ def assert_dry_run_is_what_the_gates_saw(rehearsed: DryRun, pulses: list[Pulse])
     area_cm2 = (max(places_mm) - min(places_mm) + DOSE["beam_width_mm"]) * DOSE["beam_height_mm"] / 100
     joule_per_gram = DOSE["flux_photons_s"] * open_s / area_cm2 * DOSE["energy_kev"] * KEV_J * DOSE["absorption_cm2_g"]
     number, unit = said["dose"].split()[1:3]
-    assert float(number) * {"kGy": 1e3, "MGy": 1e6}[unit] == pytest.approx(1000 * joule_per_gram, rel=0.02)
+    assert float(number) * {"Gy": 1.0, "kGy": 1e3}[unit] == pytest.approx(1000 * joule_per_gram, rel=0.02)
 
 
 @pytest.mark.ioc
