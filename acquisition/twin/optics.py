@@ -165,11 +165,12 @@ def pixel_mask(profile: Profile) -> NDArray[np.uint32]:
     if gaps is None or gaps.shape != shape:
         found = "no mask" if gaps is None else f"shape {gaps.shape}"
         raise ProfileError(f"detector.model {detector.model!r} has {found}, the profile has shape {shape}: make them agree")
-    mask = np.where(gaps != 0, GAP_BIT, 0).astype(np.uint32)
-    random = np.random.Generator(np.random.Philox(key=twin_of(profile).seed))
-    chosen = random.random(shape)
-    mask[(chosen < PARTS_DEAD) & (mask == 0)] = DEAD_BIT
-    mask[(chosen > 1 - PARTS_HOT) & (mask == 0)] = HOT_BIT
+    twin = twin_of(profile)
+    mask = np.where(gaps != 0, GAP_BIT if twin.effects.module_gaps else 0, 0).astype(np.uint32)
+    if twin.effects.masked_pixels:
+        chosen = np.random.Generator(np.random.Philox(key=twin.seed)).random(shape)
+        mask[(chosen < PARTS_DEAD) & (mask == 0)] = DEAD_BIT
+        mask[(chosen > 1 - PARTS_HOT) & (mask == 0)] = HOT_BIT
     return mask
 
 

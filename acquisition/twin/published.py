@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acquisition.twin.cell.roll import Roll
-from acquisition.twin.cell.rolls import ROLLS, even, resized
+from acquisition.twin.cell.rolls import ROLLS, resized, with_effects
 from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.slice import Slice
-from operando.profile import Winding
+from operando.profile import Effects, Winding
 
 ROLL = "aaa"
 HISTORY = "aaa-c2"
@@ -50,7 +50,7 @@ STATES = {
 }
 
 
-def make_published(name: str, *, seed: int, is_uneven: bool = True, winding: Winding | None = None) -> Slice:
+def make_published(name: str, *, seed: int, effects: Effects | None = None, winding: Winding | None = None) -> Slice:
     """Make the slice of a cell of :data:`STATES`; lithium is even through the coatings, and everywhere if the cell is."""
     state, history = STATES[name], history_of(HISTORY)
     make = replace(
@@ -59,6 +59,6 @@ def make_published(name: str, *, seed: int, is_uneven: bool = True, winding: Win
         n_spots=state.n_spots,
         spot_mm=state.spot_mm,
     )
-    roll = Roll(make if is_uneven else even(make), history, seed=seed)
+    roll = Roll(with_effects(make, effects or Effects()), history, seed=seed)
     x, y = np.full(history.x.shape[1], state.x), np.full(history.y.shape[1], state.y)
     return roll.slice_of(name, x, y, x_behind=state.x_behind, y_behind=state.y_behind)

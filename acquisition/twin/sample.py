@@ -231,7 +231,7 @@ def make_sample(profile: Profile) -> Slice:
     twin = twin_of(profile)
     if twin.sample in PUBLISHED:
         published = importlib.import_module("acquisition.twin.published")
-        made = published.make_published(twin.sample, seed=twin.seed, is_uneven=twin.effects.uneven, winding=twin.winding)
+        made = published.make_published(twin.sample, seed=twin.seed, effects=twin.effects, winding=twin.winding)
         return cast("Slice", made)
     if twin.sample not in SAMPLES:
         raise ProfileError(f"twin.sample: found {twin.sample!r}, wanted one of {', '.join((*SAMPLES, *PUBLISHED, *WORKING))}")

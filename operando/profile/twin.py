@@ -57,7 +57,21 @@ class Effects(Section):
     ring_decay: bool = True
     """The ring's current decays and is topped up."""
     uneven: bool = True
-    """Wound cells differ from place to place: lag near can, tab and core, hot spots of inactive oxide, a wave of loading."""
+    """Wound cells differ from place to place; off takes the three below with it."""
+    lag: bool = True
+    """Lithium lags near can, tab and core."""
+    hot_spots: bool = True
+    """Much of the cathode is the inactive, secondary oxide at some places."""
+    loading_wave: bool = True
+    """The coatings' density has a gentle wave around the roll."""
+    dead_regions: bool = True
+    """What an aged cell has lost is dead at some places; off: every place has lost the same part."""
+    depth_gradient: bool = True
+    """A working cell's lithium differs from separator to foil; off: each coating has its mean at every depth."""
+    module_gaps: bool = True
+    """Between the detector's modules nothing counts; off: pixels go on there."""
+    masked_pixels: bool = True
+    """Some pixels are dead or hot, and the detector's own mask knows them."""
 
     @property
     def reaches_into_depth(self) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from acquisition.twin.cell.makes import AAA, CELL_18650, CELL_18650_AGED, SMALL, CellMake
 from acquisition.twin.cell.spiral import Spiral, Tab
 from operando.errors import ProfileError
-from operando.profile import Winding
+from operando.profile import Effects, Winding
 
 UM = 1e-3
 FEWEST_TURNS = 2.0
@@ -33,6 +33,8 @@ class RollMake:
     """Radius (one sigma) of such a place."""
     secondary_part: float = 0.012
     """Of the whole cathode, by mass; the middles of the spots follow from it."""
+    has_dead_regions: bool = True
+    """Whether what the cell has lost is dead at some places; else every place has lost the same part."""
 
 
 # Wall and foils are such that a slice holds the published parts by weight: 34 % of primary NMC, 24.5 % of graphite with its
@@ -120,9 +122,16 @@ ROLLS: dict[str, RollMake] = {
 }
 
 
-def even(make: RollMake) -> RollMake:
-    """Give a make without what differs from place to place; dead regions stay, which are the cell's own."""
-    return replace(make, lag_can=0.0, lag_core=0.0, lag_tab=0.0, loading=0.0, secondary_part=0.0)
+def with_effects(make: RollMake, effects: Effects) -> RollMake:
+    """Give a make without those of its differences from place to place that are switched off."""
+    uneven = effects.uneven
+    if not (uneven and effects.lag):
+        make = replace(make, lag_can=0.0, lag_core=0.0, lag_tab=0.0)
+    if not (uneven and effects.loading_wave):
+        make = replace(make, loading=0.0)
+    if not (uneven and effects.hot_spots):
+        make = replace(make, secondary_part=0.0)
+    return replace(make, has_dead_regions=effects.dead_regions)
 
 
 def resized(make: RollMake, winding: Winding) -> RollMake:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acquisition.cell.clock import FollowedClock
 from acquisition.twin.cell.history import CellHistory
@@ -15,7 +16,7 @@ from acquisition.twin.cell.makes import HALF_CELL, PARTICLE, CellMake, ParticleM
 from acquisition.twin.cell.plain import FlatCell, Particle, StatefulSample
 from acquisition.twin.cell.protocols import find_history
 from acquisition.twin.cell.roll import Roll
-from acquisition.twin.cell.rolls import ROLLS, even, resized
+from acquisition.twin.cell.rolls import ROLLS, resized, with_effects
 from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.cell.spread import behind, piece_starts
 from acquisition.twin.slice import Slice
@@ -35,8 +36,8 @@ OpenState = Callable[[CellHistory, Twin], StatefulSample]
 
 def _wound(name: str) -> tuple[Make, OpenState]:
     def open_roll(history: CellHistory, twin: Twin) -> Roll:
-        make = resized(ROLLS[name], twin.winding)
-        return Roll(make if twin.effects.uneven else even(make), history, seed=twin.seed)
+        make = with_effects(resized(ROLLS[name], twin.winding), twin.effects)
+        return Roll(make, history, seed=twin.seed)
 
     return ROLLS[name].cell, open_roll
 
@@ -74,10 +75,12 @@ class OwnClock:
 class CellSample:
     """A sample that follows a history; safe to share by threads."""
 
-    def __init__(self, name: str, sample: StatefulSample, history: CellHistory, clock: Clock) -> None:
+    def __init__(
+        self, name: str, sample: StatefulSample, history: CellHistory, clock: Clock, *, has_depth: bool = True
+    ) -> None:
         self.history = history
         """What the cell lives through."""
-        self._name, self._sample, self._clock = name, sample, clock
+        self._name, self._sample, self._clock, self._has_depth = name, sample, clock, has_depth
         self._x_behind = behind(history.time_s, history.x.mean(axis=1)) if history.x.size else np.zeros(len(history.time_s))
         self._y_behind = behind(history.time_s, history.y.mean(axis=1))
         self._starts = piece_starts(history, self._x_behind, self._y_behind)
@@ -139,11 +142,15 @@ class CellSample:
         row = self._middle_row(piece)
         return self._sample.slice_of(
             self._name,
-            self.history.x[row],
-            self.history.y[row],
+            self._through(self.history.x[row]),
+            self._through(self.history.y[row]),
             x_behind=float(self._x_behind[row]),
             y_behind=float(self._y_behind[row]),
         )
+
+    def _through(self, profile: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give lithium through a coating: as the history has it, or its mean at every depth."""
+        return profile if self._has_depth or not profile.size else np.full_like(profile, profile.mean())
 
     def _middle_row(self, piece: int) -> int:
         end = self._starts[piece + 1] if piece + 1 < len(self._starts) else len(self.history.time_s)
@@ -176,4 +183,4 @@ def open_cell_sample(profile: Profile, *, out: Path | None, now_s: float | None 
     clock: Clock = OwnClock(profile.cell, origin_s=begun_s)
     if out is not None:
         clock = FollowedClock(out, profile.cell, history.recording_name, now_s=begun_s)
-    return CellSample(name, open_state(history, twin), history, clock)
+    return CellSample(name, open_state(history, twin), history, clock, has_depth=twin.effects.depth_gradient)

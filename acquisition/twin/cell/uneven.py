@@ -72,7 +72,7 @@ def _dead(make: RollMake, voxels: Voxels, random: np.random.Generator) -> NDArra
     """Choose the highest places of a sum of blobs, so many that the dead part of the faced anode is that of the make."""
     reach_mm = 0.15 * make.spiral.roll_mm
     height = _blobs(voxels, _places(make, random, N_BLOBS), random.uniform(0.5, 1.5, N_BLOBS) * reach_mm)
-    if make.cell.living >= 1:
+    if make.cell.living >= 1 or not make.has_dead_regions:
         return np.zeros(height.shape, dtype=np.bool_)
     amount = np.bincount(voxels.anode.voxel, weights=voxels.anode.part, minlength=height.size)
     order = np.argsort(-height, axis=None)

@@ -8,12 +8,13 @@ import pytest
 from acquisition.twin.camera import Camera, view_pixels
 from acquisition.twin.footprint import Beam
 from acquisition.twin.grid import PolarGrid, make_grid
+from acquisition.twin.optics import pixel_mask
 from acquisition.twin.phases import AMORPHOUS, CRYSTALS
 from acquisition.twin.published import make_published
 from acquisition.twin.scattering import compton, powder
 from acquisition.twin.scene import AIR_G_CM2, make_scene
 from acquisition.twin.slice import Slice
-from operando.profile import Effects
+from operando.profile import Effects, read_profile
 
 WAVELENGTH = 0.119791
 BEAM = Beam(s_mm=0.0, angle_deg=0.0, width_mm=0.2)
@@ -93,10 +94,21 @@ def test_an_even_roll_has_the_same_lithium_everywhere_that_takes_part() -> None:
     spread = {
         is_uneven: np.ptp(np.quantile(sample.lithium_x[sample.lithium_x > 0.03], [0.1, 0.9]))
         for is_uneven in (True, False)
-        for sample in [make_published("aaa-discharged-c2", seed=1, is_uneven=is_uneven)]
+        for sample in [make_published("aaa-discharged-c2", seed=1, effects=Effects(uneven=is_uneven))]
     }
-    even = make_published("aaa-discharged-c2", seed=1, is_uneven=False)
+    even = make_published("aaa-discharged-c2", seed=1, effects=Effects(uneven=False))
 
     assert spread[True] > 0.03
     assert spread[False] < 1e-4
     assert even.density_of("nmc_s").max() == 0
+
+
+@pytest.mark.parametrize(("gaps", "own"), [(True, True), (False, True), (True, False), (False, False)])
+def test_gaps_and_known_bad_pixels_are_switched_each_for_itself(gaps: bool, own: bool) -> None:
+    profile = read_profile("demo")
+    assert profile.twin is not None
+    effects = profile.twin.effects.model_copy(update={"module_gaps": gaps, "masked_pixels": own})
+    mask = pixel_mask(profile.model_copy(update={"twin": profile.twin.model_copy(update={"effects": effects})}))
+
+    assert np.mean(mask == 1) == pytest.approx(0.085 if gaps else 0, abs=0.01)
+    assert np.mean(mask > 1) == pytest.approx(2e-4 if own else 0, abs=1e-4)

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 from acquisition.twin.cell.history import CellHistory
 from acquisition.twin.cell.makes import FARADAY_AH_MOL
 from acquisition.twin.cell.roll import X_DEAD, Roll
-from acquisition.twin.cell.rolls import ROLLS, resized
+from acquisition.twin.cell.rolls import ROLLS, resized, with_effects
 from acquisition.twin.cell.sample import CellSample, open_cell_sample
 from acquisition.twin.cell.spiral import Spiral
 from acquisition.twin.cell.spread import FORGET_S, behind, spread
 from acquisition.twin.phases import CRYSTALS, LITHIUM_X
 from acquisition.twin.slice import Slice, grams_per_c6, grams_per_cathode_unit, graphite_stages, lithium_from_amounts
 from operando.errors import ProfileError
-from operando.profile import Profile, Winding, read_profile
+from operando.profile import Effects, Profile, Winding, read_profile
 
 Histories = Callable[[str], CellHistory]
 Cells = Callable[[str, str], tuple[Roll, CellSample, CellHistory]]
@@ -175,6 +176,77 @@ def test_dead_regions_stand_still_and_the_others_take_more(cell: Cells) -> None:
     assert full.lithium_x[only_dead] == pytest.approx(X_DEAD, abs=1e-6)
     assert empty.lithium_x[only_dead] == pytest.approx(X_DEAD, abs=1e-6)
     assert np.nanmedian((full.lithium_x - empty.lithium_x)[living & ~is_dead]) > 0.75
+
+
+@pytest.fixture(scope="session")
+def changed(history: Histories) -> Callable[..., tuple[Roll, Slice]]:
+    """Give a small, aged roll with some effects switched off, and its slice when 40 % of a fast charge are in."""
+    make = replace(ROLLS["small"], cell=replace(ROLLS["small"].cell, living=0.8))
+    lived = history("small-2c")
+
+    @cache
+    def changed(*off: str) -> tuple[Roll, Slice]:
+        effects = Effects(**dict.fromkeys(off, False))
+        roll = Roll(with_effects(make, effects), lived, seed=1)
+        time_s = float(lived.time_s[row_of(lived, "CCCV_Chg", 0.4)])
+        return roll, CellSample("small", roll, lived, RecordedTime(), has_depth=effects.depth_gradient).slice_at(time_s)
+
+    return changed
+
+
+def carbon_wave(sample: Slice) -> float:
+    """Amplitude of the second harmonic around the roll of the density of C6, beside its mean, where a voxel is all anode."""
+    carbon = sum(sample.density_of(stage) / grams_per_c6(stage) for stage in LITHIUM_X)
+    angle = np.arctan2(sample.axis_mm[:, np.newaxis], sample.axis_mm)
+    full = carbon > 0.9 * carbon.max()
+    waves = np.stack([np.ones(full.sum()), np.cos(2 * angle[full]), np.sin(2 * angle[full])], axis=-1)
+    mean, *wave = np.linalg.lstsq(waves, carbon[full], rcond=None)[0]
+    return float(np.hypot(*wave) / mean)
+
+
+def test_lag_spots_wave_and_dead_regions_are_switched_each_for_itself(changed: Callable[..., tuple[Roll, Slice]]) -> None:
+    effects = ("lag", "hot_spots", "loading_wave", "dead_regions")
+    found = {}
+    for off in ((), *((name,) for name in effects), ("uneven",)):
+        roll, sample = changed(*off)
+        sites = roll.anode.moles_cm3.sum() + roll.anode.dead_cm3.sum()
+        found[off] = (
+            float(np.ptp(roll.anode.lag)),
+            float(sample.density_of("nmc_s").max()),
+            carbon_wave(sample),
+            float(roll.anode.dead_cm3.sum() / sites),
+        )
+    on = found[()]
+
+    assert on == (
+        pytest.approx(1.0, abs=0.5),
+        pytest.approx(1.5, abs=1.5),
+        pytest.approx(0.03, abs=0.01),
+        pytest.approx(0.2, abs=0.02),
+    )
+    for k, name in enumerate(effects):
+        alone = found[(name,)]
+        assert alone[k] < 0.1 * on[k]
+        assert all(alone[other] == pytest.approx(on[other], rel=0.2) for other in range(len(effects)) if other != k)
+    assert all(value < 0.1 * whole for value, whole in zip(found[("uneven",)][:3], on[:3], strict=True))
+    assert found[("uneven",)][3] == pytest.approx(0.2, abs=0.02)
+
+
+def test_what_a_cell_holds_does_not_depend_on_what_is_switched_off(changed: Callable[..., tuple[Roll, Slice]]) -> None:
+    held = [
+        anode_ah(sample, roll) for roll, sample in (changed("dead_regions"), changed("dead_regions", "lag", "depth_gradient"))
+    ]
+
+    assert held[0] == pytest.approx(held[1], rel=1e-4)
+
+
+def test_without_a_gradient_through_the_coating_there_is_no_early_lic6(changed: Callable[..., tuple[Roll, Slice]]) -> None:
+    """Mean x is below 0.5: no LiC6 if it is the same everywhere, some beside the separator if it is not."""
+    steep, flat = (changed("lag", "dead_regions", *more)[1] for more in ((), ("depth_gradient",)))
+    carbon = sum(float(steep.density_of(stage).sum()) / grams_per_c6(stage) for stage in LITHIUM_X)
+
+    assert steep.density_of("lic6").sum() / grams_per_c6("lic6") > 0.005 * carbon
+    assert flat.density_of("lic6").max() == 0
 
 
 def test_no_voxel_of_a_wound_cell_holds_more_than_its_volume(cell: Cells) -> None:
