@@ -92,11 +92,8 @@ def score_amounts(analysed: Mapping[str, AnalysedMap], truth: Slice) -> tuple[di
 
 def score_weight_fractions(analysed: Mapping[str, AnalysedMap], truth: Slice, *, least_g_cm3: float = 0.2) -> dict[str, Score]:
     """Compare maps of weight fractions, 0 to 1, with the truth where the phases together weigh at least ``least_g_cm3``."""
-    true = {name: average_over(truth, truth.density_of(name), like=one) for name, one in analysed.items()}
-    total = np.sum(list(true.values()), axis=0)
-    counts = total >= least_g_cm3
-    fractions = {name: np.divide(part, total, out=np.zeros_like(part), where=counts) for name, part in true.items()}
-    return {name: _compare(one, fractions[name], counts, scale=1.0) for name, one in analysed.items()}
+    true = true_fractions(analysed, truth, least_g_cm3=least_g_cm3)
+    return {name: _compare(one, true[name], np.isfinite(true[name]), scale=1.0) for name, one in analysed.items()}
 
 
 def score_lattice(analysed: AnalysedMap, lattice: NDArray[np.floating], truth: Slice, material: str) -> Score:
@@ -104,17 +101,33 @@ def score_lattice(analysed: AnalysedMap, lattice: NDArray[np.floating], truth: S
 
     ``lattice`` is the truth, shape (y, x); voxels count that hold half of the fullest voxel's mass or more.
     """
-    density = truth.density_of(material)
-    mass = average_over(truth, density, like=analysed)
-    weighted = average_over(truth, np.nan_to_num(lattice) * density, like=analysed)
-    true = np.divide(weighted, mass, out=np.full(mass.shape, np.nan), where=mass > 0)
-    return _compare(analysed, true, mass >= ELECTRODE_FRACTION * mass.max(initial=1e-12), scale=1.0)
+    true = true_lattice(analysed, lattice, truth, material)
+    return _compare(analysed, true, np.isfinite(true), scale=1.0)
 
 
 def true_lithium(analysed: AnalysedMap, truth: Slice) -> Image:
     """Give x in LixC6 averaged over each voxel of a map; NaN where there is no anode."""
     amounts = {name: average_over(truth, truth.density_of(name) / grams_per_c6(name), like=analysed) for name in LITHIUM_X}
     return lithium_from_amounts(amounts)
+
+
+def true_fractions(analysed: Mapping[str, AnalysedMap], truth: Slice, *, least_g_cm3: float = 0.2) -> dict[str, Image]:
+    """Give the weight fraction of each phase, 0 to 1, over each voxel of its map; NaN where all of them weigh too little."""
+    parts = {name: average_over(truth, truth.density_of(name), like=one) for name, one in analysed.items()}
+    total = np.sum(list(parts.values()), axis=0)
+    return {
+        name: np.divide(part, total, out=np.full(part.shape, np.nan), where=total >= least_g_cm3)
+        for name, part in parts.items()
+    }
+
+
+def true_lattice(analysed: AnalysedMap, lattice: NDArray[np.floating], truth: Slice, material: str) -> Image:
+    """Give the mean of ``lattice``, shape (y, x), over each voxel's mass of a material; NaN where there is too little of it."""
+    density = truth.density_of(material)
+    mass = average_over(truth, density, like=analysed)
+    weighted = average_over(truth, np.nan_to_num(lattice) * density, like=analysed)
+    counts = mass >= ELECTRODE_FRACTION * mass.max(initial=1e-12)
+    return np.divide(weighted, mass, out=np.full(mass.shape, np.nan), where=counts)
 
 
 def detect(analysed: AnalysedMap, truth: Slice, material: str, *, scale: float = 1.0, threshold: float = 0.5) -> Detection:

@@ -15,13 +15,16 @@ import numpy as np
 from operando.errors import DataError
 
 if TYPE_CHECKING:
-    from acquisition.twin.score import AnalysedMap
+    from numpy.typing import NDArray
+
+    from acquisition.twin.score import AnalysedMap, Image
     from acquisition.twin.slice import Slice
 
 FEWEST_ANGLES = 3
 REFINED = "refined_"
 """How maps of the full profile begin where the live estimator has one of the same quantity."""
-_LATTICE = re.compile(r"^(?:lattice_)?([ac])_(\w+)$")
+_LATTICE = re.compile(r"^(?:lattice_|refined_)?([acy])_(\w+)$")
+"""Maps of a, c and y of a phase, by either estimator."""
 
 
 def read_maps(path: Path) -> dict[str, "AnalysedMap"]:
@@ -54,7 +57,6 @@ def read_maps(path: Path) -> dict[str, "AnalysedMap"]:
 def scores(maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, state: int) -> dict[str, dict[str, Any]]:
     """Give the score of every map that the truth knows, by the map's name."""
     from acquisition.twin.score import detect, score_amounts, score_lattice, score_lithium, score_weight_fractions
-    from acquisition.twin.truth import read_lattices
 
     rows = {}
     for estimator in ("", REFINED):
@@ -63,18 +65,46 @@ def scores(maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, stat
         prefix = f"{estimator}wt_"
         fractions = {name.removeprefix(prefix): one for name, one in maps.items() if name.startswith(prefix)}
         rows |= {f"{prefix}{name}": asdict(one) for name, one in score_weight_fractions(fractions, sample).items()}
-    if "y_nmc" in maps and sample.lithium_y is not None:
-        rows["y_nmc"] = asdict(score_lattice(maps["y_nmc"], sample.lithium_y, sample, "nmc"))
     amounts = {name.removeprefix("amount_"): one for name, one in maps.items() if name.startswith("amount_")}
     compared, scale = score_amounts(amounts, sample)
     for name, score in compared.items():
         rows[f"amount_{name}"] = asdict(score) | asdict(detect(amounts[name], sample, name, scale=scale))
-    lattices = read_lattices(truth, state=state)
-    for name, one in maps.items():
-        found = _LATTICE.match(name)
-        if found and "/".join(found.groups()) in lattices:
-            rows[name] = asdict(score_lattice(one, lattices["/".join(found.groups())], sample, found[2]))
+    for name, (lattice, phase) in _lattices(maps, sample, truth, state).items():
+        rows[name] = asdict(score_lattice(maps[name], lattice, sample, phase))
     return rows
+
+
+def truths(maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, state: int) -> dict[str, "Image"]:
+    """Give what every map that :func:`scores` compares should be, over its own voxels and in its unit; amounts in g/cm3."""
+    from acquisition.twin.score import average_over, true_fractions, true_lattice, true_lithium
+
+    found: dict[str, Image] = {}
+    for estimator in ("", REFINED):
+        if (name := f"{estimator}x_lithium") in maps and np.isfinite(sample.lithium_x).any():
+            found[name] = true_lithium(maps[name], sample)
+        prefix = f"{estimator}wt_"
+        fractions = {name.removeprefix(prefix): one for name, one in maps.items() if name.startswith(prefix)}
+        found |= {f"{prefix}{name}": one for name, one in true_fractions(fractions, sample).items()}
+    for name, one in maps.items():
+        if name.startswith("amount_"):
+            found[name] = average_over(sample, sample.density_of(name.removeprefix("amount_")), like=one)
+    for name, (lattice, phase) in _lattices(maps, sample, truth, state).items():
+        found[name] = true_lattice(maps[name], lattice, sample, phase)
+    return found
+
+
+def _lattices(
+    maps: Mapping[str, "AnalysedMap"], sample: "Slice", truth: Path, state: int
+) -> dict[str, tuple["NDArray[np.floating]", str]]:
+    """Give the true a, c or y that belongs to each map of one, shape (y, x) of the sample, and its phase."""
+    from acquisition.twin.lattices import ACTIVE_OXIDES
+    from acquisition.twin.truth import read_lattices
+
+    true: dict[str, NDArray[np.floating]] = dict(read_lattices(truth, state=state))
+    if sample.lithium_y is not None:
+        true |= {f"y/{oxide}": sample.lithium_y for oxide in ACTIVE_OXIDES if oxide in sample.materials}
+    named = {name: found for name in maps if (found := _LATTICE.match(name))}
+    return {name: (true[key], found[2]) for name, found in named.items() if (key := f"{found[1]}/{found[2]}") in true}
 
 
 def runs_against_truth(out: Path) -> list[dict[str, Any]]:

@@ -11,12 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from operando.cli.against_truth import read_maps, scores, state_of_run
+from operando.cli.against_truth import read_maps, scores, state_of_run, truths
 from operando.errors import DataError
 
 if TYPE_CHECKING:
-    from acquisition.twin.score import AnalysedMap
-    from acquisition.twin.slice import Slice
+    from acquisition.twin.score import AnalysedMap, Image
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,7 +44,7 @@ def score(
             json.dumps({"sample": sample.name, "state": chosen, "maps": rows}, indent=1) + "\n", encoding="utf-8"
         )
     if plots is not None:
-        _draw(maps, sample, plots)
+        _draw(maps, truths(maps, sample, truth, chosen), plots)
     Console().print(_table(rows))
 
 
@@ -70,25 +69,17 @@ def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _draw(maps: Mapping[str, "AnalysedMap"], sample: "Slice", folder: Path) -> None:
+def _draw(maps: Mapping[str, "AnalysedMap"], true: Mapping[str, "Image"], folder: Path) -> None:
     """Draw truth, map and difference side by side, one picture for each map that has a truth."""
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from acquisition.twin.score import average_over, true_lithium
-
     folder.mkdir(parents=True, exist_ok=True)
-    for name, one in maps.items():
-        if name == "x_lithium":
-            true = true_lithium(one, sample)
-        elif name.startswith("amount_"):
-            true = average_over(sample, sample.density_of(name.removeprefix("amount_")), like=one)
-        else:
-            continue
-        _picture(name, one, true, folder / f"{name}.png")
+    for name, wanted in true.items():
+        _picture(name, maps[name], wanted, folder / f"{name}.png")
 
 
-def _picture(name: str, one: "AnalysedMap", true: Any, path: Path) -> None:
+def _picture(name: str, one: "AnalysedMap", true: "Image", path: Path) -> None:
     from matplotlib import pyplot
 
     value = np.where(one.reason == 0, one.value, np.nan)
@@ -98,15 +89,31 @@ def _picture(name: str, one: "AnalysedMap", true: Any, path: Path) -> None:
     n_y, n_x = value.shape
     low_x, low_y = one.x_first_mm - 0.5 * one.pixel_mm, one.y_first_mm - 0.5 * one.pixel_mm
     extent = (low_x, low_x + n_x * one.pixel_mm, low_y, low_y + n_y * one.pixel_mm)
+    low, high, most = _limits(name, value, true)
     figure, axes = pyplot.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
-    top = float(np.nanmax(true)) or 1.0
-    for axis, title, data, low, high, colours in (
-        (axes[0], "truth", true, 0.0, top, "viridis"),
-        (axes[1], "map", value, 0.0, top, "viridis"),
-        (axes[2], "map - truth", value - true, -0.3 * top, 0.3 * top, "RdBu_r"),
+    for axis, title, data, least, largest, colours in (
+        (axes[0], "truth", true, low, high, "viridis"),
+        (axes[1], "map", value, low, high, "viridis"),
+        (axes[2], "map - truth", value - true, -most, most, "RdBu_r"),
     ):
-        shown = axis.imshow(data, origin="lower", extent=extent, vmin=low, vmax=high, cmap=colours)
+        shown = axis.imshow(
+            data, origin="lower", extent=extent, vmin=least, vmax=largest, cmap=colours, interpolation="nearest"
+        )
         axis.set(title=f"{name}: {title}", xlabel="x (mm)", ylabel="y (mm)")
         figure.colorbar(shown, ax=axis)
     figure.savefig(path, dpi=90)
     pyplot.close(figure)
+
+
+def _limits(name: str, value: "Image", true: "Image") -> tuple[float, float, float]:
+    """Give the ends of the colours of truth and map, and of their difference: lengths and y do not begin at zero."""
+    finite = true[np.isfinite(true)]
+    if not finite.size:
+        return 0.0, 1.0, 0.3
+    top = float(finite.max()) or 1.0
+    if any(word in name for word in ("x_lithium", "amount_", "wt_")):
+        return 0.0, top, 0.3 * top
+    off = np.abs(value - true)
+    largest = float(np.nanpercentile(off, 98)) if np.isfinite(off).any() else 0.0
+    most = max(largest, 1e-6 * top)
+    return float(finite.min()) - most, top + most, most

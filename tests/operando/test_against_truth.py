@@ -9,7 +9,7 @@ import pytest
 
 from acquisition.twin.slice import Slice
 from acquisition.twin.truth import FlownLine, Truth, Unchanging, write_truth
-from operando.cli.against_truth import read_maps, runs_against_truth, scores, verdict
+from operando.cli.against_truth import read_maps, runs_against_truth, scores, truths, verdict
 from operando.cli.summary import add_truth
 
 N, PIXEL_MM = 20, 0.1
@@ -102,6 +102,25 @@ def test_maps_of_the_full_profile_have_their_own_scores(tmp_path: Path) -> None:
 
     found = {name: row["bias"] for name, row in rows.items()}
     assert found == pytest.approx({"x_lithium": -0.1, "refined_x_lithium": -0.02, "y_nmc": 0.05, "refined_wt_lic6": -0.4})
+
+
+def test_y_is_compared_for_the_oxide_of_the_sample_by_either_estimator(tmp_path: Path) -> None:
+    density = np.full((N, N, 1), 1.0, dtype=np.float32)
+    lithium_y = np.tile(np.linspace(0.4, 0.8, N, dtype=np.float32), (N, 1))
+    sample = Slice(name="one", materials=("nmc811",), density_g_cm3=density, voxel_mm=PIXEL_MM, lithium_y=lithium_y)
+    truth = Truth(history=Unchanging(sample=sample), seed=1, wavelength_angstrom=0.12, follows_lithium=True)
+    write_truth(truth, tmp_path / "truth.h5")
+    with h5py.File(tmp_path / "scan.nxs", "w") as file:
+        for name, off in {"y_nmc811": 0.03, "refined_y_nmc811": -0.01, "y_nmc811_second": 0.2, "y_nmc": 0.1}.items():
+            group = file.create_group(f"entry/{name}")
+            group["value"] = lithium_y + off
+            group["x"], group["y"] = sample.axis_mm, sample.axis_mm
+    maps = read_maps(tmp_path / "scan.nxs")
+    rows, true = (give(maps, sample, tmp_path / "truth.h5", 0) for give in (scores, truths))
+
+    assert {name: row["bias"] for name, row in rows.items()} == pytest.approx({"y_nmc811": 0.03, "refined_y_nmc811": -0.01})
+    assert set(true) == set(rows)
+    assert true["y_nmc811"] == pytest.approx(lithium_y, abs=1e-6)
 
 
 def test_each_run_of_a_series_is_told_with_the_cell_in_its_middle(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from matplotlib import colormaps, pyplot
 
 from acquisition.twin.sample import make_sample, write_truth
 from acquisition.twin.score import AnalysedMap, average_over, true_lithium
@@ -77,8 +78,26 @@ def test_lattice_parameters_are_compared_in_angstrom(found: dict[str, dict[str, 
     assert found["c_nmc"]["bias"] == pytest.approx(0.003, abs=1e-5)
 
 
-def test_pictures_are_drawn(found: dict[str, dict[str, float]], run_folder: Path) -> None:
-    assert {path.stem for path in (run_folder / "plots").glob("*.png")} == {"x_lithium", *(f"amount_{name}" for name in PHASES)}
+def test_pictures_are_drawn_of_every_map_that_has_a_truth(found: dict[str, dict[str, float]], run_folder: Path) -> None:
+    drawn = {path.stem for path in (run_folder / "plots").glob("*.png")}
+
+    assert drawn == {"x_lithium", "c_nmc", *(f"amount_{name}" for name in PHASES)} == set(found)
+
+
+@pytest.mark.parametrize(("name", "off"), [("x_lithium", 0.02 / 0.3), ("c_nmc", 1.0)])
+def test_the_third_picture_is_map_minus_truth(
+    found: dict[str, dict[str, float]], run_folder: Path, name: str, off: float
+) -> None:
+    """In the colour that its bar has for what the map is off; what it would have for the opposite is nowhere."""
+    assert found[name]["bias"] > 0
+    right = pyplot.imread(run_folder / "plots" / f"{name}.png")[30:-40, 700:860, :3]
+    n_right, n_opposite = (
+        np.count_nonzero(np.all(np.abs(right - np.array(colormaps["RdBu_r"](0.5 + sign * off / 2)[:3])) < 0.015, axis=-1))
+        for sign in (1, -1)
+    )
+
+    assert n_right > 1000
+    assert n_opposite < 0.02 * n_right
 
 
 def test_an_archive_that_is_none_is_said(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
