@@ -13,7 +13,7 @@ N_RINGS = 9
 PIXEL_M = 172e-6
 
 
-def calibrated(**effects: float) -> float:
+def calibrated(*, counts_per_pixel: float = 150.0, **effects: float) -> float:
     """Give how far the radius of a pixel is off after a fit from 2 mm and 2 pixels away: RMS over the whole frame, pixels.
 
     ``refine3`` stops before distance, place and tilt are told apart, which pixels beyond the rings show: ``refine1`` goes to
@@ -21,7 +21,9 @@ def calibrated(**effects: float) -> float:
     """
     profile = read_profile("demo")
     assert profile.twin is not None
-    twin = profile.twin.model_copy(update={"sample": "ceo2", "counts_per_pixel": 150.0, "effects": Effects(**effects)})
+    twin = profile.twin.model_copy(
+        update={"sample": "ceo2", "counts_per_pixel": counts_per_pixel, "effects": Effects(**effects)}
+    )
     profile = profile.model_copy(update={"twin": twin})
     pulse = Pulse(number=1, time_s=0, exposure_s=0.03905, fast_mm=0, angle_deg=0, beam=1)
     good = pixel_mask(profile) == 0

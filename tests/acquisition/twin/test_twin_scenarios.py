@@ -2,6 +2,8 @@
 
 import functools
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from acquisition.twin.cable import Pulse
 from acquisition.twin.lattices import lattice_maps
 from acquisition.twin.phases import LITHIUM_X
 from acquisition.twin.published import STATES, make_published
-from acquisition.twin.sample import PUBLISHED, SAMPLES, WORKING, make_frame_source, make_history, pixel_mask
+from acquisition.twin.sample import PUBLISHED, SAMPLES, WORKING, SampleFrames, make_frame_source, make_history, pixel_mask
 from acquisition.twin.slice import STAGES, grams_per_c6
 from acquisition.twin.standard import make_pins
-from operando.profile import profiles_folder, read_profile
+from operando.profile import Profile, profiles_folder, read_profile
+from operando.profile.settings import with_settings
 
 published = functools.cache(lambda name, seed: make_published(name, seed=seed))
 PUBLISHED_LATTICES = {
@@ -152,6 +155,44 @@ def test_a_working_sample_moves_with_the_clock_of_its_run(tmp_path) -> None:
     assert np.nanmean(late.lithium_x) > np.nanmean(early.lithium_x) + 0.3
     assert np.nanmean(late.lithium_y) < np.nanmean(early.lithium_y) - 0.2
     assert history.cell_at(now_s + 1500.0)["voltage_v"] > history.cell_at(now_s)["voltage_v"]
+
+
+def drawn(profile: Profile, *, begun_s: float, order: Sequence[int], n_threads: int) -> list[bytes]:
+    """Give frames of pulses a quarter of an hour apart, in the order of the pulses, drawn in another from several threads."""
+    source = SampleFrames(profile, begun_s=begun_s)
+
+    def frame(number: int) -> bytes:
+        pulse = Pulse(
+            number=number, time_s=1e9 + 900.0 * number, exposure_s=profile.scan.exposure_s, fast_mm=0.3 * number - 0.6,
+            angle_deg=25.0 * number, beam=1.0,
+        )  # fmt: skip
+        return source.frame(pulse, image_id=0).tobytes()
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        frames = dict(zip(order, pool.map(frame, order), strict=True))
+    return [frames[number] for number in sorted(frames)]
+
+
+def test_frames_of_a_deep_textured_cell_do_not_depend_on_order_or_threads() -> None:
+    profile = read_profile("aaa-charged-c2")
+    one, other = (drawn(profile, begun_s=1e9, order=order, n_threads=n) for order, n in (((0, 1, 2, 3), 1), ((3, 1, 0, 2), 3)))
+
+    assert profile.twin.effects.texture
+    assert one == other
+    assert len(set(one)) == len(one)
+
+
+def test_frames_of_a_working_cell_depend_on_when_it_began_and_on_nothing_else() -> None:
+    profile = with_settings(
+        read_profile("demo"), ["twin.sample=small-cell", "cell.source=pybamm:small-2c", "cell.start_s=0", "cell.speed=1"]
+    )
+    one, other, later = (
+        drawn(profile, begun_s=begun_s, order=order, n_threads=n)
+        for begun_s, order, n in ((1e9, (0, 1, 2), 1), (1e9, (2, 0, 1), 3), (1e9 - 600.0, (0, 1, 2), 1))
+    )
+
+    assert one == other
+    assert all(early != late for early, late in zip(one, later, strict=True))
 
 
 def test_the_pins_are_where_the_documentation_says() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from acquisition.twin.phases import CRYSTALS
+from acquisition.twin.scattering import powder
 from acquisition.twin.structures import Site, Structure, form_factor, reflections
 from operando.profile import profiles_folder
 
@@ -127,3 +128,45 @@ def test_the_pattern_of_a_phase_is_that_of_an_independent_calculator(name: str, 
     assert np.count_nonzero(strong) >= 4
     assert ours.q[nearest] == pytest.approx(groups[strong], rel=1e-5)
     assert ours.intensity[nearest] == pytest.approx(theirs[strong], rel=0.02)
+
+
+def powder_sticks(structure: Structure, path: Path, *, wavelength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Give q and intensity of the powder pattern of Dans_Diffraction, with its own Lorentz factor 1/q^2 for areas in q."""
+    dans = pytest.importorskip("Dans_Diffraction")
+    write_cif(structure, path)
+    scatter = dans.Crystal(str(path)).Scatter
+    scatter.setup_scatter(
+        scattering_type="xray", energy_kev=12.398419843 / wavelength, min_twotheta=1.0, max_twotheta=7.0, output=False
+    )
+    stick = np.array([1.0])
+    q, intensity, _ = scatter.powder(units="q", pixels=1_000_000, powder_average=True, custom_peak=stick, background=0)
+    return q[intensity > 0], intensity[intensity > 0]
+
+
+@pytest.mark.parametrize("name", ["cu", "nmc", "graphite", "lic12", "ceo2"])
+def test_the_drawn_pattern_is_that_of_an_independent_calculator(name: str, tmp_path: Path) -> None:
+    """Curve against curve, Lorentz factors included: areas in q and centroids of what stands alone in the pattern."""
+    wavelength, apart = 0.119791, 0.012
+    theirs_q, theirs = powder_sticks(CRYSTALS[name], tmp_path / "cell.cif", wavelength=wavelength)
+    nodes = np.radians(np.arange(1.0, 7.0, 5e-5))
+    q = 4 * np.pi / wavelength * np.sin(nodes / 2)
+    drawn = powder(CRYSTALS[name], nodes, wavelength_angstrom=wavelength, width_deg=5e-4) * np.gradient(q)
+    starts = np.flatnonzero(np.diff(theirs_q, prepend=0.0) > apart)
+    areas = np.add.reduceat(theirs, starts)
+    centres = np.add.reduceat(theirs * theirs_q, starts) / areas
+    edges = np.stack([theirs_q[starts] - apart / 2, theirs_q[[*(starts[1:] - 1), -1]] + apart / 2], axis=-1)
+    strong = (areas > 0.02 * areas.max()) & (edges[:, 1] < q[-1])
+    ours = np.array(
+        [
+            [part.sum(), part @ q[here] / part.sum()]
+            for here in (slice(*np.searchsorted(q, pair)) for pair in edges[strong])
+            for part in [drawn[here]]
+        ]
+    )
+
+    assert np.count_nonzero(strong) >= 4
+    assert ours[:, 1] == pytest.approx(centres[strong], rel=1e-5)
+    assert ours[:, 0] / ours[:, 0].sum() == pytest.approx(areas[strong] / areas[strong].sum(), rel=0.02)
+    # The Lorentz factor decides: without it the first and the last would be off by their ratio of q squared.
+    assert (ours[-1, 0] / ours[0, 0]) / (areas[strong][-1] / areas[strong][0]) == pytest.approx(1, abs=0.02)
+    assert (centres[strong][-1] / centres[strong][0]) ** 2 > 2

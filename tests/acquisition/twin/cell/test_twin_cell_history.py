@@ -12,8 +12,8 @@ from acquisition.twin.cell.shelf import history_key
 from operando.errors import ProfileError
 
 Histories = Callable[[str], CellHistory]
-TESTED = ("aaa-c2", "18650-1c-aged", "small-2c", "aaa-storage", "half-cell", "particle")
-"""All but the 42 hours at C/20 and the pristine 18650, which are the same cells, and the one that only rests."""
+TESTED = ("aaa-c20", "aaa-c2", "18650-1c", "18650-1c-aged", "small-2c", "aaa-storage", "half-cell", "particle")
+"""All through which charge moves: the other one only rests."""
 
 
 def end_of(history: CellHistory, step: str) -> int:
