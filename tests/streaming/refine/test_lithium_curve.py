@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquisition.twin.lattices import lattice_at
 from operando.errors import MissingInputError, ProfileError
 from streaming.refine.lithium_curve import LithiumCurve, OnCurve, lithium_on_curve, read_curve
 
 PATH = Path(__file__).parents[3] / "profiles/demo/curves/nmc532.csv"
 CURVE = read_curve(PATH, phase="nmc")
+OTHER = read_curve(Path(__file__).parents[3] / "benchmarks/curves/another-nmc532.csv", phase="nmc")
 
 
 def at(lithium: float, curve: LithiumCurve = CURVE) -> list[float]:
@@ -39,6 +41,17 @@ def test_where_a_does_not_decide_both_places_are_given() -> None:
     pair = sorted([both.value[0], both.second[0]])
     assert pair[0] == pytest.approx(0.32, abs=0.02)
     assert pair[1] == pytest.approx(0.59, abs=0.03)
+
+
+def test_another_curve_than_the_twins_costs_what_it_is_off() -> None:
+    """The twin's own lattice, without noise, on the curve that comes with the profiles and on one that is not the twin's."""
+    true = np.linspace(0.30, 0.92, 200)
+    lengths = np.stack(lattice_at("nmc", true), axis=-1)
+    covariance = np.broadcast_to(np.diag([3e-4**2, 1e-3**2]), (true.size, 2, 2))
+    own, other = (lithium_on_curve(curve, lengths, covariance).value - true for curve in (CURVE, OTHER))
+
+    assert np.abs(own).max() < 1e-6
+    assert 0.01 < np.sqrt(np.mean(other**2)) < 0.04
 
 
 def test_errors_are_as_large_as_the_uncertainty_says() -> None:
