@@ -1,6 +1,7 @@
 """How old what is shown is, in one word, one sentence and one colour: a stalled source must look stalled.
 
-The limits are chosen so that a source that stops is seen within two seconds, and the turn between two lines is not an alarm.
+The limits are chosen so that a source that stops is seen within two seconds, or within two frames where a frame lasts longer,
+and neither the turn between two lines nor a long exposure is an alarm.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ LOST_S = 1.5
 AMBER_S = 2.0
 """Age of the data at which a running scan is doubted: a turn between two lines takes about a second."""
 RED_S = 6.0
-"""Age at which it is given up, unless a line itself lasts longer."""
+"""Age at which it is given up."""
+AMBER_PERIODS, RED_PERIODS = 2, 4
+"""The same in frames, where these last longer: the newest frame is one period old when the next is due, and must still come."""
+TURN_S = 2.0
+"""Allowed for the turn between two lines, beside the frames."""
 
 
 class Level(Enum):
@@ -61,11 +66,19 @@ def freshness(session: Session, link: Link | None) -> Freshness:
         return Freshness(level=Level.CUT_SHORT, text=f"file of an unfinished scan{when}")
     if progress is None or progress.state == "waiting" or age_s is None:
         return Freshness(level=Level.WAITING, text="connected, no data yet")
-    if age_s < AMBER_S:
+    amber_s, red_s = limits_s(session)
+    if age_s < amber_s:
         # Whole seconds: every change of the text paints the window anew.
         return Freshness(level=Level.FRESH, text="live" if age_s < 1 else f"live, {duration(age_s)} old")
-    level = Level.DOUBTFUL if age_s < max(RED_S, 2 * _line_s(session)) else Level.STALE
+    level = Level.DOUBTFUL if age_s < red_s else Level.STALE
     return Freshness(level=level, text=f"no frame for {duration(age_s)}")
+
+
+def limits_s(session: Session) -> tuple[float, float]:
+    """Give the ages of the newest frame, s, from which on a running scan is doubted, and given up."""
+    started = session.tomogram.started
+    period_s = 0.0 if started is None else started.period_s
+    return max(AMBER_S, AMBER_PERIODS * period_s), max(RED_S, RED_PERIODS * period_s + TURN_S)
 
 
 def duration(seconds: float) -> str:
@@ -98,8 +111,3 @@ def _ended(progress: ScanProgress, end_s: float | None) -> Freshness:
     return Freshness(
         level=level, text=f"scan {progress.state} at {progress.lines_done} of {progress.lines_expected} lines{when}"
     )
-
-
-def _line_s(session: Session) -> float:
-    started = session.tomogram.started
-    return 0.0 if started is None else started.n_points * started.period_s

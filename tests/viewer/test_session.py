@@ -105,15 +105,25 @@ def test_the_value_under_the_cursor_is_the_one_at_that_place_with_y_upwards(entr
     assert voxel_text(session.shown, "unknown", x_mm=0.0, y_mm=0.0) == ""
 
 
-def test_a_source_that_stops_is_seen_within_two_seconds(entries):
+@pytest.mark.parametrize(
+    ("period_s", "green_s", "amber_s", "red_s"),
+    [(0.04, 1.9, (2.0, 5.9), 6.2), (10.0, 19.9, (20.1, 41.9), 42.1), (20.0, 39.9, (40.1, 81.9), 82.1)],
+)
+def test_a_source_that_stops_is_seen_within_two_seconds_or_two_frames(entries, period_s, green_s, amber_s, red_s):
     now = [time.time()]
     session = session_of(entries, clock=lambda: now[0])
-    assert freshness(session, LIVE).level is Level.FRESH
-    now[0] += 2.1
-    assert freshness(session, LIVE).level is Level.DOUBTFUL
+    started = by_kind(entries, RunStarted)[0].message.model_copy(update={"period_s": period_s, "exposure_s": 0.9 * period_s})
+    session.apply(Entry(number=9998, message=started))
+    newest_s = session.data_s
+
+    def level(age_s: float) -> Level:
+        now[0] = newest_s + age_s
+        return freshness(session, LIVE).level
+
+    assert level(0.1) is level(green_s) is Level.FRESH, "a healthy scan"
+    assert level(amber_s[0]) is level(amber_s[1]) is Level.DOUBTFUL
     assert "no frame for" in freshness(session, LIVE).text
-    now[0] += 10
-    assert freshness(session, LIVE).level is Level.STALE
+    assert level(red_s) is Level.STALE
 
 
 def test_a_server_that_falls_silent_is_called_lost_and_one_never_met_is_waited_for():
