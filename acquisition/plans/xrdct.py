@@ -256,7 +256,7 @@ def _pause_for_cell(flyer: Flyer) -> Plan:
         yield from flyer.put_shutter(CLOSED)
         flyer.announcer.notice(
             "error",
-            f"{wrong}: no line flies and the scan is paused, the shutter closed; a person must resume when it is over",
+            f"{wrong}: no line flies, the shutter is closed and the scan paused; the cell is left alone, a person must resume",
         )
         yield from bps.pause()
 

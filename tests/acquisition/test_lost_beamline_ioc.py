@@ -35,6 +35,8 @@ asyncio.run(main())
 """A shutter that its server, started anew, leaves open; nothing else of the beamline."""
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_beamline_that_dies_in_a_line_fails_the_run_in_words_and_its_shutter_is_closed_when_it_is_back(
     ca_port: int, make_test_profile: Callable[..., Profile], serve_process: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -49,7 +51,7 @@ def test_a_beamline_that_dies_in_a_line_fails_the_run_in_words_and_its_shutter_i
         try:
             beamtime.follow(lambda seen: bool(of(LineAnnounced, seen)))
             server.kill()
-            journal = beamtime.follow(lambda seen: bool(of(PlanEnded, seen)), within_s=240)
+            journal = beamtime.follow(lambda seen: bool(of(PlanEnded, seen)), within_s=120)
             (stopped,) = of(RunStopped, journal)
             assert (stopped.exit_status, of(LineFlown, journal)) == ("fail", [])
             assert any(word in stopped.reason for word in ("not connected", "could not connect", "lost", "does not answer"))

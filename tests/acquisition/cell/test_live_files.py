@@ -266,6 +266,13 @@ def test_file_that_cannot_be_opened_leaves_its_last_reading_to_age_and_is_follow
     assert (reading.time_s, reading.trouble, source.n_rows, source.n_late) == (START_S + 11, "", 12, 0)
 
 
+def test_path_that_the_system_refuses_to_look_at_is_a_trouble_and_no_failure(tmp_path: Path) -> None:
+    # As a folder without permission is refused, to root as well.
+    source = LiveFiles(tmp_path / f"{'x' * 300}.csv", cell_with())
+    source.look(START_S)
+    assert source.trouble.endswith("cannot be read now: File name too long")
+
+
 def profile_with(source: str) -> Profile:
     profile = read_profile("demo")
     cell = profile.cell.model_copy(update={"source": source, "timezone": "UTC"})
