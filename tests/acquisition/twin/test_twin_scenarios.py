@@ -157,9 +157,8 @@ def test_a_working_sample_moves_with_the_clock_of_its_run(tmp_path) -> None:
     assert history.cell_at(now_s + 1500.0)["voltage_v"] > history.cell_at(now_s)["voltage_v"]
 
 
-def drawn(profile: Profile, *, begun_s: float, order: Sequence[int], n_threads: int) -> list[bytes]:
+def drawn(source: SampleFrames, profile: Profile, *, order: Sequence[int], n_threads: int) -> list[bytes]:
     """Give frames of pulses a quarter of an hour apart, in the order of the pulses, drawn in another from several threads."""
-    source = SampleFrames(profile, begun_s=begun_s)
 
     def frame(number: int) -> bytes:
         pulse = Pulse(
@@ -175,7 +174,8 @@ def drawn(profile: Profile, *, begun_s: float, order: Sequence[int], n_threads: 
 
 def test_frames_of_a_deep_textured_cell_do_not_depend_on_order_or_threads() -> None:
     profile = read_profile("aaa-charged-c2")
-    one, other = (drawn(profile, begun_s=1e9, order=order, n_threads=n) for order, n in (((0, 1, 2, 3), 1), ((3, 1, 0, 2), 3)))
+    source = SampleFrames(profile, begun_s=1e9)
+    one, other = (drawn(source, profile, order=order, n_threads=n) for order, n in (((0, 1, 2, 3), 1), ((3, 1, 0, 2), 3)))
 
     assert profile.twin.effects.texture
     assert one == other
@@ -187,7 +187,7 @@ def test_frames_of_a_working_cell_depend_on_when_it_began_and_on_nothing_else() 
         read_profile("demo"), ["twin.sample=small-cell", "cell.source=pybamm:small-2c", "cell.start_s=0", "cell.speed=1"]
     )
     one, other, later = (
-        drawn(profile, begun_s=begun_s, order=order, n_threads=n)
+        drawn(SampleFrames(profile, begun_s=begun_s), profile, order=order, n_threads=n)
         for begun_s, order, n in ((1e9, (0, 1, 2), 1), (1e9, (2, 0, 1), 3), (1e9 - 600.0, (0, 1, 2), 1))
     )
 
