@@ -139,7 +139,7 @@ def powder_sticks(structure: Structure, path: Path, *, wavelength: float) -> tup
         scattering_type="xray", energy_kev=12.398419843 / wavelength, min_twotheta=1.0, max_twotheta=7.0, output=False
     )
     stick = np.array([1.0])
-    q, intensity, _ = scatter.powder(units="q", pixels=1_000_000, powder_average=True, custom_peak=stick, background=0)
+    q, intensity, _ = scatter.powder(units="q", pixels=300_000, powder_average=True, custom_peak=stick, background=0)
     return q[intensity > 0], intensity[intensity > 0]
 
 
