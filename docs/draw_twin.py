@@ -43,8 +43,10 @@ def draw(name: str) -> None:
     measured[1::2] = measured[1::2, ::-1]
     line = lines[N_LINES // 3]
     sample = source.frames.truth().history.slice_at(line[0].time_s)
-    # Beside the middle of what is layered: there the layers' normals stand across the beam, and texture shows.
-    shown = line[N_POINTS // 2 + (N_POINTS // 5 if sample.normal_rad is not None else 0)]
+    # Beside the middle of what is layered: there the layers' normals stand across the beam, and texture shows. Else where
+    # most is scattered: the middle may hold nothing but air.
+    brightest = int(np.argmax([source.pattern(pulse)[0].sum() for pulse in line]))
+    shown = line[brightest if sample.normal_rad is None else N_POINTS // 2 + N_POINTS // 5]
     figure, axes = pyplot.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
     _frame(axes[0], source.frames.frame(shown, image_id=0))
     _caked(axes[1], caked, caked.pattern(shown))
@@ -93,6 +95,7 @@ def _truth(axis: Any, sample: Slice) -> None:
     unit, scale = ("mm", 1.0) if sample.axis_mm[-1] > 0.1 else ("um", 1e3)
     reach = scale * sample.axis_mm[-1]
     colours = {"fe": (0.55, 0.55, 0.55), "cu": (0.8, 0.45, 0.2), "al": (0.75, 0.8, 0.9), "polymer": (0.9, 0.9, 0.6)}
+    colours |= dict.fromkeys(("ceo2", "lab6"), (0.5, 0.35, 0.7))
     picture = np.ones((*sample.density_g_cm3.shape[:2], 3))
     for material, colour in colours.items():
         density = sample.density_of(material)
@@ -125,7 +128,8 @@ def _voltage(axis: Any, profile: Profile) -> None:
     axis.plot(recording.time_s / 3600, recording.voltage_v, lw=1)
     start_s, length_s = profile.cell.start_s, programme_of(profile).duration_s * profile.cell.speed
     axis.axvspan(start_s / 3600, (start_s + length_s) / 3600, color="tab:red", alpha=0.3, lw=1)
-    axis.set(title=f"{recording.name.removeprefix('PyBaMM: ')}; red: scan", xlabel="time (h)", ylabel="voltage (V)")
+    named = recording.name.removeprefix("PyBaMM: ")
+    axis.set(title=f"{named if len(named) < 20 else 'recorded cell'}; red: scan", xlabel="time (h)", ylabel="voltage (V)")
 
 
 def simulated() -> list[str]:
