@@ -88,10 +88,13 @@ def acquiring(
         taker = Taker(detector.stream_address)
         thread = threading.Thread(target=taker.run)
         thread.start()
-        yield Beamtime(profile=profile, source=source, taker=taker, serve=serve)
-        taker.stop.set()
-        thread.join(5)
-    end(bridge)
+        try:
+            yield Beamtime(profile=profile, source=source, taker=taker, serve=serve)
+        finally:
+            # A thread that is left would keep the tests from ending.
+            taker.stop.set()
+            thread.join(5)
+            end(bridge)
 
 
 def command(beamtime: Beamtime, action: Any, **of_start: Any) -> CommandAnswered:
