@@ -1,6 +1,13 @@
 """What a window shows, as one number: two windows with the same fingerprint show a person the same.
 
 For tests and for trust: a file must show what was seen live, a viewer that came late what one sees that was there all the time.
+
+Compared are, of every scan: the maps (values, places, units, estimator, how complete, why there are holes), their layers with
+colours, contrast limits and visibility, the texts on the maps, sinograms, patterns, times; and the readings of the cell: time,
+voltage, current, charge, temperature. Left out is what a file does not keep: the last frame, its rings and its cake, the
+detector's counters, the notices, the age of the data, how the acquisition stands. Left out is what belongs to the person who
+looks: zoom and place of the camera, sizes of the window and its panels, pins, regions, the line, and the scan beside. The steps
+of the cycler are not compared by name.
 """
 
 import hashlib
@@ -9,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from viewer.readings import COLUMNS
 from viewer.session import Session
 from viewer.words import centre_words, progress_words, run_words, scan_words
 
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def fingerprint(viewer: "ViewerModel", session: Session) -> str:
-    """Give a hash over layers (names, data, contrast limits, colours, places), texts, times and the cell's history."""
+    """Give a hash over layers (names, data, contrast limits, colours, places), texts, times and the readings of the cell."""
     digest = hashlib.sha256()
     for part in shown_parts(viewer, session):
         digest.update(repr(part).encode())
@@ -46,12 +54,14 @@ def shown_parts(viewer: "ViewerModel", session: Session) -> Iterator[tuple[str, 
         for name, pattern in scan.patterns.items():
             yield f"pattern {name}", (pattern.message.label, pattern.message.unit, _arrays(pattern.arrays))
     readings = session.readings
-    yield "cell", tuple(_numbers(readings.column(name)) for name in ("time_s", "voltage_v", "current_a"))
+    # Six digits of the seconds since 1970 would be a quarter of an hour.
+    yield "times of the readings", tuple(round(float(time_s), 3) for time_s in readings.time_s)
+    yield "cell", tuple(_numbers(readings.column(name)) for name in COLUMNS if name != "time_s")
 
 
-def _numbers(values: Any) -> tuple[float, ...]:
-    """Round to what can be seen, so that the last digit of a unit's conversion makes no difference."""
-    return tuple(float(f"{float(value):.6g}") for value in np.ravel(values))
+def _numbers(values: Any) -> tuple[float | None, ...]:
+    """Round to what can be seen, so that the last digit of a unit's conversion makes no difference; None for NaN."""
+    return tuple(None if np.isnan(value) else float(f"{float(value):.6g}") for value in np.ravel(values))
 
 
 def _colours(colormap: Any) -> str:

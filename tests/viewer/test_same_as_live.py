@@ -45,7 +45,7 @@ def test_a_file_shows_the_same_maps_as_the_feed_did(tmp_path):
         ):
             assert getattr(shown.message, field) == getattr(other.message, field), field
     assert len(live.readings) == len(replayed.readings) == 4
-    for column in ("time_s", "voltage_v", "current_a", "charge_ah"):
+    for column in ("time_s", "voltage_v", "current_a", "charge_ah", "temperature_c"):
         np.testing.assert_array_equal(live.readings.column(column), replayed.readings.column(column))
     assert live.cell_of(live.shown) == replayed.cell_of(replayed.shown)
     live_sinogram, other_sinogram = (next(iter(s.tomogram.sinograms.values())) for s in (live, replayed))
@@ -78,6 +78,11 @@ def test_a_fingerprint_tells_views_apart_that_look_different(tmp_path):
     live.apply(Entry(number=1, message=CellReading(time_s=1.0, voltage_v=3.0, current_a=0.0)))
     prints.add(fingerprint(viewer, live))
     assert len(prints) == 5
+    for quantity in ("voltage_v", "current_a", "charge_ah", "temperature_c"):
+        other = {"voltage_v": 3.0, "current_a": 0.0, "charge_ah": 0.5, "temperature_c": 25.0} | {quantity: 9.0}
+        live.apply(Entry(number=2, message=CellReading(time_s=1.0, **other)))
+        prints.add(fingerprint(viewer, live))
+    assert len(prints) == 9, "a reading in which one quantity differs is another history of the cell"
 
 
 def view_of(session: Session) -> ViewerModel:
@@ -98,7 +103,8 @@ def analysed(out: Path) -> Session:
     analysis.hear(CellReading(time_s=run.time_s - 5, voltage_v=3.0, current_a=0.0, step="rest"), {})
     analysis.hear(run, {})
     for k, charge_ah in enumerate([0.1, 0.2, None, 0.4]):
-        reading = CellReading(time_s=run.time_s + k, voltage_v=3.5 + 0.1 * k, current_a=1.0, charge_ah=charge_ah, step="charge")
+        cell = {"voltage_v": 3.5 + 0.1 * k, "current_a": 1.0, "charge_ah": charge_ah, "temperature_c": 25.0 + k}
+        reading = CellReading(time_s=run.time_s + k, step="charge", **cell)
         analysis.hear(reading, {})
     for number in range(N_LINES_FLOWN):
         line = phantom.line(number)
