@@ -47,9 +47,7 @@ class Painter:
         """Draw the panels that have changed and can be seen, if it is time for it; false if it is not."""
         if not self._pace.is_due():
             return False
-        # What is behind a tab is drawn when it comes to the front.
-        changed = [panel for panel in self._panels if self._seen.get(panel.name) != self._counts(panel.topics)]
-        changed = [panel for panel in changed if not panel.visibleRegion().isEmpty()]
+        changed = self._changed()
         urgent = [panel for panel in changed if self._is_urgent(panel)]
         now_s = self._clock()
         due = [panel for panel in changed if panel not in urgent and now_s - self._drawn_s[panel.name] >= DATA_S]
@@ -58,6 +56,16 @@ class Painter:
             self._drawn_s[panel.name] = now_s
             self.contained(panel.name, lambda panel=panel: panel.show_session(self._session))  # type: ignore[misc]
         return True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every panel that can be seen shows the newest data."""
+        return not self._changed()
+
+    def _changed(self) -> list[Panel]:
+        # What is behind a tab is drawn when it comes to the front.
+        changed = [panel for panel in self._panels if self._seen.get(panel.name) != self._counts(panel.topics)]
+        return [panel for panel in changed if not panel.visibleRegion().isEmpty()]
 
     def _is_urgent(self, panel: Panel) -> bool:
         """Tell whether the user has asked for it, or nothing has been drawn yet."""

@@ -150,7 +150,7 @@ class Monitor(QObject):
     @property
     def is_settled(self) -> bool:
         """Whether what is shown has not changed for so long that a picture of it will be whole."""
-        return self._clock() - self.changed_s > SETTLE_S and self._fit_at_s is None
+        return self._clock() - self.changed_s > SETTLE_S and self._fit_at_s is None and self._painter.is_done
 
     def close(self) -> None:
         """Stop the timer, the receiver and all callbacks; the window itself stays to napari."""
