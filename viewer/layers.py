@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from operando.messages import MapPublished
 from viewer.canvas import fit, laid_out_once, lay_out_canvas
 from viewer.checks import Shown
-from viewer.map_pair import MapPair, make_pair
+from viewer.map_pair import MARKS, MapPair, make_pair
 from viewer.marks import Mark
 from viewer.session import Session
 from viewer.stacks import Stack
@@ -60,10 +60,12 @@ class MapLayers:
         """Whether something has come into sight that a sync must draw."""
         lay_out_canvas(viewer)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.events.status.connect(self._on_status)
 
     def close(self) -> None:
         """Listen to the viewer no more; the layers stay."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.events.status.disconnect(self._on_status)
 
     @property
     def names(self) -> list[str]:
@@ -256,6 +258,13 @@ class MapLayers:
         for stale in (name, _SIGMA + name):
             if stale in self._pairs:
                 self._pairs[stale].blank()
+
+    def _on_status(self) -> None:
+        """Let the status line say nothing of marks: napari tells of a layer as soon as it is added, or later from a thread."""
+        status = self._viewer.status
+        told = status.get("layer_name", "") if isinstance(status, dict) else status
+        if told and any(MARKS in layer.metadata and told.startswith(layer.name) for layer in self._viewer.layers):
+            self._viewer.status = ""
 
     def _on_removed(self, event: Any) -> None:
         """Let a map go that the user has removed; it comes again when it is chosen again."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
+MARKS = "operando marks"
+"""In the metadata of layers that hold marks: what their names say is not for the eye."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class MapPair:
     """A map's layer and the one of its marks, neighbours in napari's list."""
@@ -174,6 +178,7 @@ def _make_marks(viewer: "ViewerModel", title: str, *, is_visible: bool) -> "Imag
         units=("mm", "mm"),
         axis_labels=("y", "x"),
         visible=is_visible,
+        metadata={MARKS: True},
     )
     overlay = marks.name_overlay
     overlay.position, overlay.font_size, overlay.color = "bottom_left", 11, FAINT_INK

@@ -28,6 +28,12 @@ N_LABELS = 8
 """Steps at the end of the record that are named; more would overlap."""
 
 
+LEAST_SPAN = {"voltage": 0.01, "current": 0.01, "charge": 0.01, "temperature": 0.5}
+"""Of the axes, V, A, Ah, °C: closer, the cycler's noise would fill the chart, and long numbers would lie over the titles."""
+AXIS_WIDTH = 60
+"""Screen pixels for a title and a number of five characters."""
+
+
 class StripChart(QWidget):
     """Four curves over one axis of time; zoom and pan belong to the user, who goes back with a double click."""
 
@@ -44,10 +50,15 @@ class StripChart(QWidget):
         self._current = dress(plots.addPlot(row=1, col=0, axisItems={"bottom": axis}), left="current (A)")
         self._current.setXLink(self._voltage)
         self._voltage.getAxis("bottom").setStyle(showValues=False)
+        for plot in (self._voltage, self._current):
+            plot.getAxis("left").setWidth(AXIS_WIDTH)
         plots.ci.layout.setRowStretchFactor(0, 3)
         plots.ci.layout.setRowStretchFactor(1, 2)
         self._right = {"charge": _right_axis(self._voltage, "charge (Ah)", GREEN)}
         self._right["temperature"] = _right_axis(self._current, "T (°C)", AMBER)
+        views = {"voltage": self._voltage, "current": self._current, **self._right}
+        for name, span in LEAST_SPAN.items():
+            views[name].setLimits(minYRange=span)
         self._curves = {
             "voltage": _curve(self._voltage, RED),
             "current": _curve(self._current, BLUE),
@@ -187,7 +198,7 @@ def _right_axis(plot: pg.PlotItem, label: str, colour: str) -> pg.ViewBox:
     axis.setPen(QColor("#b0b0b0"))
     axis.setTextPen(QColor(colour))
     axis.enableAutoSIPrefix(False)
-    axis.setWidth(52)
+    axis.setWidth(AXIS_WIDTH)
     axis.setLabel(f"<span style='font-size:9pt; color:{colour}'>{label}</span>")
     axis.hide()
     view.setXLink(plot)

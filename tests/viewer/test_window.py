@@ -131,6 +131,13 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
     window.gallery.choose(["x_lithium", "weight_LiC6"])
     assert len(window.viewer.layers) == 2 * (2 + 2), "two maps were looked at, each with its uncertainty and its marks"
     assert window.viewer.canvas.grid.actual_shape(window.viewer.layers) == (1, 2)
+    for name, title, high in (("x_lithium", "x in LixC6", 1.0), ("weight_LiC6", "LiC6 (wt%)", 100.0)):
+        layer = window.layers.layer(name)
+        assert layer.name == title, "what the colour bar beside it is of, and its unit"
+        assert layer.name_overlay.visible
+        assert layer.colorbar.visible or name == "x_lithium", "that bar was hidden above"
+        assert tuple(layer.contrast_limits_range) == (0.0, high)
+        assert [str(unit) for unit in layer.units[-2:]] == ["millimeter", "millimeter"]
     for callback in window.viewer.mouse_move_callbacks:
         callback(window.viewer, _MouseAt(y=1.0, x=0.5))
     assert "x in LixC6 at x 0.50 mm, y 1.00 mm: " in window.gallery.readout

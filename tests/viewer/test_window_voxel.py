@@ -126,6 +126,11 @@ def test_a_click_shows_the_pattern_of_a_voxel_and_drags_those_of_regions_and_lin
     row = jelly_roll()[30]
     np.testing.assert_allclose(value[np.isfinite(value)].max(), np.nanmax(row))
 
+    heights = np.histogram(row_of_all := jelly_roll()[np.isfinite(jelly_roll())], np.linspace(0, 1, 51))[0]
+    edges, percent = window.across._histogram.listDataItems()[0].getData()
+    np.testing.assert_allclose(percent, 100 * heights / row_of_all.size)
+    np.testing.assert_allclose(edges, np.linspace(0, 1, 51))
+
     _Drag([(-2.35, 0.0)]).on(window)
     window._docks["voxel"].raise_()
     qtbot.waitUntil(lambda: "A: the patterns of line-00007 cannot be read" in window.region.words, timeout=60_000)
