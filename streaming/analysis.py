@@ -94,9 +94,10 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
         while not stop.is_set():
             patience_s = 0.0 if analysis.is_behind else _POLL_S
             heard = [*journal.poll(patience_s), *reduction.poll(patience_s)]
+            # Asked before the work begins: what the analysis takes for itself, at the end of a run, is nobody's silence.
+            watch.look({"acquire": journal.state.silent_s, "reduce": reduction.state.silent_s})
             for entry in heard:
                 analysis.hear(entry.message, entry.arrays)
-            watch.look({"acquire": journal.state.silent_s, "reduce": reduction.state.silent_s})
             # A long journal comes in parts: only its end says which run is on.
             if len(heard) < _MANY_ENTRIES:
                 analysis.work()
