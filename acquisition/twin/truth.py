@@ -140,6 +140,9 @@ def read_slice(path: Path, *, state: int = 0) -> Slice:
         with h5py.File(path, "r") as file:
             if file.attrs.get("layout") != LAYOUT:
                 raise DataError(f"{path} has layout {file.attrs.get('layout')}, wanted {LAYOUT}: write it with this version")
+            n_states = 1 + len(file.get("states", ()))
+            if state >= n_states:
+                raise DataError(f"{path} has no state {state}: its states are 0 to {n_states - 1}")
             group = file if state == 0 else file[f"states/{state:04d}"]
             materials = tuple(group["density"])
             density = np.stack([group[f"density/{material}"][()] for material in materials], axis=-1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from operando.errors import DataError
+from operando.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -147,6 +147,39 @@ def state_of_run(result: Path, truth: Path) -> tuple[int, dict[str, float]]:
 
     middle_s = _middle_s(result)
     return (0, {}) if middle_s is None else state_at(truth, middle_s)
+
+
+def refuse_foreign(result: Path, truth: Path) -> None:
+    """Refuse a truth that is not that of a run: of another sample, or of lines that were flown at another time.
+
+    Raises
+    ------
+    MissingInputError
+        If one of the files is not there.
+    DataError
+        If they do not belong together, with what tells.
+    """
+    for path in (result, truth):
+        if not path.is_file():
+            raise MissingInputError(f"no file {path}: give the scan.nxs of a run and its truth.h5")
+    try:
+        with h5py.File(result, "r") as of_run, h5py.File(truth, "r") as of_truth:
+            if "density" in of_run or "entry" in of_truth:
+                raise DataError(
+                    f"{result} is not the archive of a run, or {truth} no truth: give scan.nxs first, then truth.h5"
+                )
+            name = of_run["entry/sample/name"].asstr()[()] if "sample/name" in of_run["entry"] else ""
+            wanted, lines = str(of_truth.attrs.get("sample", "")), of_truth.get("lines")
+            flown_s = (lines["start_s"][0], lines["end_s"][-1]) if lines is not None and len(lines["start_s"]) else None
+    except (OSError, KeyError):
+        return  # Whoever reads the file next says what it is not.
+    if wanted and name.startswith("simulated ") and name != f"simulated {wanted}":
+        raise DataError(f"{result} is of the {name}, {truth} of {wanted}: give the truth.h5 beside the run")
+    middle_s = _middle_s(result)
+    if flown_s is not None and middle_s is not None and not flown_s[0] <= middle_s <= flown_s[1]:
+        raise DataError(
+            f"{truth} is of lines that were flown at another time than those of {result}: give the one beside the run"
+        )
 
 
 def verdict(run: Mapping[str, Any]) -> str:

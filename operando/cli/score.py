@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from operando.cli.against_truth import read_maps, scores, state_of_run, truths
+from operando.cli.against_truth import read_maps, refuse_foreign, scores, state_of_run, truths
 from operando.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ def score(
     truth: Annotated[Path, typer.Argument(help="The truth.h5 of its simulated sample.")],
     plots: Annotated[Path | None, typer.Option(help="Folder for pictures: truth, map, difference.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores here.")] = None,
-    state: Annotated[int | None, typer.Option(help="State of a changing sample; default: that of the run's middle.")] = None,
+    state: Annotated[int | None, typer.Option(min=0, help="State of a changing sample; default: the run's middle.")] = None,
 ) -> None:
     """Compare the maps of RESULT with TRUTH: bias, RMS, coverage of intervals, recall and precision."""
     from acquisition.twin.truth import read_slice
 
+    refuse_foreign(result, truth)
     chosen = state_of_run(result, truth)[0] if state is None else state
     sample = read_slice(truth, state=chosen)
     maps = read_maps(result)
@@ -45,7 +46,9 @@ def score(
         )
     if plots is not None:
         _draw(maps, truths(maps, sample, truth, chosen), plots)
-    Console().print(_table(rows))
+    console = Console()
+    # What goes into a file or a pipe is not cut to the width of a screen that is not there.
+    (console if console.is_terminal else Console(width=120)).print(_table(rows))
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -62,11 +65,17 @@ def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("map", no_wrap=True)
     for title in columns.values():
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for name, row in rows.items():
         values = [row.get(key) for key in columns]
-        table.add_row(name, *("-" if value is None else f"{value:.3g}" for value in values))
+        table.add_row(name, *(_in_a_word(value) for value in values))
     return table
+
+
+def _in_a_word(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
 def _draw(maps: Mapping[str, "AnalysedMap"], true: Mapping[str, "Image"], folder: Path) -> None:

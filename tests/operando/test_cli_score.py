@@ -105,3 +105,23 @@ def test_an_archive_that_is_none_is_said(run_folder: Path, capsys: pytest.Captur
         main(["score", str(run_folder / "truth.h5"), str(run_folder / "truth.h5")])
     assert end.value.code != 0
     assert "not the archive of a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("nothing.nxs", "truth.h5"), 66, "no file"),
+        (("truth.h5", "scan.nxs"), 65, "give scan.nxs first"),
+        (("scan.nxs", "truth.h5", "--state", "3"), 65, "has no state 3: its states are 0 to 0"),
+        (("foreign.nxs", "truth.h5"), 65, "is of the simulated another, "),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused_in_words(
+    run_folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    with h5py.File(run_folder / "foreign.nxs", "w") as file:
+        file["entry/sample/name"] = "simulated another"
+    with pytest.raises(SystemExit) as end:
+        main(["score", *(str(run_folder / one) if "." in one else one for one in arguments)])
+    assert end.value.code == code
+    assert sentence in " ".join(capsys.readouterr().err.split())
