@@ -55,8 +55,10 @@ def demo(
     sentences = add_truth(out)
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     counted = f"{summary['frames_received']} frames of {summary['attempts_in_all']} lines, {summary['frames_missing']} missing"
-    typer.echo(f"{counted}, in {time.monotonic() - started:.0f} s: see {out}/scan.nxs and {out}/summary.json")
-    for sentence in sentences or ["this sample has no truth to compare with"]:
+    has_map = (out / "scan.nxs").is_file()
+    kept = out / ("scan.nxs" if has_map else "lines")
+    typer.echo(f"{counted}, in {time.monotonic() - started:.0f} s: see {kept} and {out}/summary.json")
+    for sentence in sentences or [f"this {'sample has no truth' if has_map else 'run has no map'} to compare with"]:
         typer.echo(sentence)
 
 
