@@ -1,5 +1,6 @@
 """Compare a profile with the beamline as it stands: everything is read, nothing is put."""
 
+import time
 from typing import TYPE_CHECKING
 
 from operando.errors import ProfileError
@@ -7,6 +8,11 @@ from operando.profile import Axis, Profile
 
 if TYPE_CHECKING:
     from acquisition.devices.axis import Axis as AxisDevice
+    from acquisition.devices.cell import CellMonitor
+    from operando.messages import CellReading
+
+CELL_S = 5.0
+"""How long ``check`` waits for a cell bridge."""
 
 
 def describe_control(profile: Profile) -> str:
@@ -48,7 +54,7 @@ def examine_beamline(profile: Profile, *, timeout_s: float = 10.0) -> str:
         found = [*_of_axis("fast", control.fast, devices.fast), *_of_axis("rotation", control.rotation, devices.rotation)]
         if found:
             raise ProfileError("; ".join(found))
-        reading = devices.cell.reading()
+        reading = _first_reading(devices.cell)
         cell = "no cell bridge answers" if reading is None else f"the cell was read {reading.age_s:.0f} s ago"
         return (
             f"all process variables answer; fast axis at {devices.fast.position:.4g} mm, rotation at "
@@ -57,6 +63,14 @@ def examine_beamline(profile: Profile, *, timeout_s: float = 10.0) -> str:
         )
     finally:
         devices.detector.client.close()
+
+
+def _first_reading(cell: "CellMonitor") -> "CellReading | None":
+    """Give the cell's reading; None if none came while the variables of a bridge that answers take to connect."""
+    deadline_s = time.monotonic() + CELL_S
+    while (reading := cell.reading()) is None and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    return reading
 
 
 def _of_axis(role: str, described: Axis, device: "AxisDevice") -> list[str]:

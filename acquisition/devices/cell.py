@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from epics.ca import CASeverityException, ChannelAccessException
@@ -11,11 +12,21 @@ from ophyd.utils import DisconnectedError
 
 from operando.messages import CellReading
 
+SETTLE_S = 2.0
+"""How long the variables of a bridge are waited for after the last new one: a bridge of others may serve only some."""
 _REGIMES = ("rest", "cc_charge", "cv_charge", "cc_discharge", "cv_discharge")
 
 
 class CellMonitor(Device):
-    """The process variables of the cell bridge, given as readings; what is absent is None, never a default."""
+    """The process variables of the cell bridge, given as readings; what is absent is None, never a default.
+
+    Parameters
+    ----------
+    prefix
+        What the names of the variables begin with.
+    elapsed
+        A clock in seconds that never goes back.
+    """
 
     voltage = Component(EpicsSignalRO, ":VOLTAGE", kind="hinted", auto_monitor=True)
     """V."""
@@ -47,10 +58,12 @@ class CellMonitor(Device):
     """Seconds by which the cycler's clock is ahead."""
     trouble = Component(EpicsSignalRO, ":TROUBLE", kind="omitted", auto_monitor=True, string=True)
 
-    def __init__(self, prefix: str = "", **kwargs: Any) -> None:
+    def __init__(self, prefix: str = "", *, elapsed: Callable[[], float] = time.monotonic, **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
+        self._elapsed = elapsed
         self._last: CellReading | None = None
         self._served: set[str] = set()
+        self._grew_s = elapsed()
 
     def reading(self, *, now_s: float | None = None) -> CellReading | None:
         """Give the newest reading with its age, or None if there never was one.
@@ -60,8 +73,8 @@ class CellMonitor(Device):
         now_s = time.time() if now_s is None else now_s
         # Lost in between: what was read last stays.
         with contextlib.suppress(DisconnectedError, TimeoutError, CASeverityException, ChannelAccessException):
-            fresh = self._read()
-            if fresh is not None and self._is_whole():
+            # Asked before and after: a variable that comes or goes while the others are read is missing in the reading.
+            if self._is_whole() and (fresh := self._read()) is not None and self._is_whole():
                 self._last = fresh
         if self._last is None:
             return None
@@ -69,9 +82,12 @@ class CellMonitor(Device):
         return self._last.model_copy(update={"age_s": age_s})
 
     def _is_whole(self) -> bool:
-        """Tell whether nothing that the bridge has served is away: a dying bridge takes its variables one after the other."""
+        """Tell whether all that the bridge serves is there: variables come, and leave with it, one after the other."""
         connected = {name for name in self.component_names if getattr(self, name).connected}
-        is_whole = connected >= self._served
+        if connected - self._served:
+            self._grew_s = self._elapsed()
+        is_known = len(connected) == len(self.component_names) or self._elapsed() - self._grew_s > SETTLE_S
+        is_whole = is_known and connected >= self._served
         # When all are away, the next bridge may serve others.
         self._served = self._served | connected if connected else set()
         return is_whole and bool(connected)
