@@ -43,8 +43,10 @@ class PixelView:
     """Relative to a pixel at the point of normal incidence."""
 
 
-def read_camera(poni: Path, *, pixel_m: float, n_rows: int, n_columns: int) -> Camera:
-    """Read the numbers of a PONI file; the detector's own lines in it are not used.
+def read_camera(
+    poni: Path, *, pixel_m: float, n_rows: int, n_columns: int, named_by: str = "geometry.poni in the profile"
+) -> Camera:
+    """Read the numbers of a PONI file, which an error says to be ``named_by``; the detector's own lines in it are not used.
 
     Raises
     ------
@@ -56,9 +58,7 @@ def read_camera(poni: Path, *, pixel_m: float, n_rows: int, n_columns: int) -> C
     try:
         lines = poni.read_text(encoding="utf-8").splitlines()
     except OSError as missing:
-        raise MissingInputError(
-            f"cannot read the geometry {poni}: {missing.strerror}; check geometry.poni in the profile"
-        ) from missing
+        raise MissingInputError(f"cannot read the geometry {poni}: {missing.strerror}; check {named_by}") from missing
     entries = dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
     if (orientation := re.search(r'"orientation":\s*(\d+)', entries.get("Detector_config", ""))) and orientation[1] != "3":
         raise ProfileError(

@@ -63,7 +63,7 @@ class PatternSource:
         edges = np.linspace(grid.q_min, grid.q_max, grid.n_radial + 1)
         self.q = 0.5 * (edges[:-1] + edges[1:])
         self._shape = (len(sectors), grid.n_radial)
-        q = _q_of_pixels(profile, calibrated or profile.path(profile.geometry.poni))
+        q = _q_of_pixels(profile, calibrated)
         binning, self.weight = _binning(self._frames.canvas, edges, sectors, q=q)
         # A pattern needs no azimuths, only what each component of the scene makes of each bin.
         nodes = sparse.eye_array(self._frames.canvas.grid.two_theta_rad.size, format="csr")
@@ -117,8 +117,8 @@ def write_patterns(
     n_threads: int = 2,
     first_s: float = 0.0,
     calibrated: Path | None = None,
-) -> None:
-    """Write the sinogram of patterns of a whole tomogram, positions ascending, and its truth beside it (``-truth.h5``)."""
+) -> Path:
+    """Write the sinogram of patterns of a whole tomogram, positions ascending; give the file of its truth beside it."""
     source = PatternSource(profile, sectors=sectors, begun_s=first_s, calibrated=calibrated)
     lines = scan_pulses(profile, first_s=first_s)
     unfinished = path.with_name(path.name + ".part")
@@ -135,7 +135,9 @@ def write_patterns(
         FlownLine(angle_deg=line[0].angle_deg, start_s=line[0].time_s, end_s=line[-1].time_s, n_pulses=len(line))
         for line in lines
     ]
-    write_truth(source.frames.truth(flown), path.with_name(f"{path.stem}-truth.h5"))
+    truth = path.with_name(f"{path.stem}-truth.h5")
+    write_truth(source.frames.truth(flown), truth)
+    return truth
 
 
 def _write_axes(
@@ -151,10 +153,16 @@ def _write_axes(
     file["sector_deg"] = np.array([(sector.centre_deg, sector.half_width_deg) for sector in sectors])
 
 
-def _q_of_pixels(profile: Profile, poni: Path) -> NDArray[np.float64]:
-    """Give the q of every pixel's centre that a geometry says, flat, 1/angstrom."""
+def _q_of_pixels(profile: Profile, calibrated: Path | None) -> NDArray[np.float64]:
+    """Give the q of every pixel's centre that a geometry says, the profile's or another one, flat, 1/angstrom."""
     detector = profile.detector
-    camera = read_camera(poni, pixel_m=detector.pixel_m, n_rows=detector.n_rows, n_columns=detector.n_columns)
+    camera = read_camera(
+        calibrated or profile.path(profile.geometry.poni),
+        pixel_m=detector.pixel_m,
+        n_rows=detector.n_rows,
+        n_columns=detector.n_columns,
+        named_by="--calibrated" if calibrated else "geometry.poni in the profile",
+    )
     two_theta = view_pixels(camera).two_theta_rad.ravel()
     return np.asarray(4 * np.pi / camera.wavelength_angstrom * np.sin(0.5 * two_theta))
 

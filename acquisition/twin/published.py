@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acquisition.twin.cell.roll import Roll
-from acquisition.twin.cell.rolls import ROLLS, resized, with_effects
+from acquisition.twin.cell.rolls import ROLLS, RollMake, resized, with_effects
 from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.slice import Slice
 from operando.profile import Effects, Winding
@@ -50,11 +50,22 @@ STATES = {
 }
 
 
+def sized(winding: Winding) -> RollMake:
+    """Give the roll of the published cells with the sizes of a profile.
+
+    Raises
+    ------
+    ProfileError
+        If there is no room for it.
+    """
+    return resized(ROLLS[ROLL], winding)
+
+
 def make_published(name: str, *, seed: int, effects: Effects | None = None, winding: Winding | None = None) -> Slice:
     """Make the slice of a cell of :data:`STATES`; lithium is even through the coatings, and everywhere if the cell is."""
     state, history = STATES[name], history_of(HISTORY)
     make = replace(
-        resized(ROLLS[ROLL], winding or Winding()),
+        sized(winding or Winding()),
         secondary_part=state.secondary_part,
         n_spots=state.n_spots,
         spot_mm=state.spot_mm,

@@ -238,20 +238,49 @@ def make_sample(profile: Profile) -> Slice:
     return SAMPLES[twin.sample](twin.sample, twin.seed)
 
 
+def check_sample(profile: Profile) -> None:
+    """Refuse a sample that cannot be made; makes none.
+
+    Raises
+    ------
+    ProfileError
+        If there is none of that name, its winding has no room or it has none, or its cell is not the one of ``cell.source``.
+    """
+    twin = twin_of(profile)
+    if twin.sample not in (*SAMPLES, *PUBLISHED, *WORKING):
+        raise ProfileError(f"twin.sample: found {twin.sample!r}, wanted one of {', '.join((*SAMPLES, *PUBLISHED, *WORKING))}")
+    if twin.winding != Winding() and twin.sample in (*SAMPLES, *UNWOUND):
+        raise ProfileError(
+            f"twin.winding: sample {twin.sample!r} is no wound cell of a make: take the section away, or name another sample"
+        )
+    if twin.sample in PUBLISHED:
+        importlib.import_module("acquisition.twin.published").sized(twin.winding)
+    if twin.sample in WORKING:
+        # Here: a sample that does not change must not need the solver of one that does.
+        importlib.import_module("acquisition.twin.cell.sample").check_cell_sample(profile)
+
+
+def describe_sample(profile: Profile) -> str:
+    """Say what is simulated, and which effects it has; as :func:`check_sample` where it cannot be."""
+    if profile.twin is None:
+        return "nothing is simulated"
+    check_sample(profile)
+    given = profile.twin.effects.model_dump(exclude_defaults=True)
+    effects = (name if value is True else f"{name} {value}" for name, value in given.items())
+    size = profile.twin.winding.model_dump(exclude_none=True)
+    winding = f"; winding {', '.join(f'{name} {value:g}' for name, value in size.items())}" if size else ""
+    return f"simulated {profile.twin.sample}, seed {profile.twin.seed}{winding}; effects: {', '.join(effects) or 'none'}"
+
+
 def make_history(profile: Profile, *, out: Path | None = None, begun_s: float | None = None) -> SampleHistory:
     """Make the sample that the profile's twin names, over time; one that works follows the clock of the run folder ``out``.
 
     Without one its replay begins at ``begun_s``, Unix epoch, or now.
     """
-    name = twin_of(profile).sample
-    if twin_of(profile).winding != Winding() and name in (*SAMPLES, *UNWOUND):
-        raise ProfileError(
-            f"twin.winding: sample {name!r} is no wound cell of a make: take the section away, or name another sample"
-        )
-    if name in SAMPLES or name in PUBLISHED:
+    check_sample(profile)
+    if twin_of(profile).sample not in WORKING:
         served = None if out is None else open_served_cell(profile, out=out, now_s=time.time() if begun_s is None else begun_s)
         return Unchanging(sample=make_sample(profile), cell=None if served is None else served.at)
-    # Here: a sample that does not change must not need the solver of one that does.
     working = importlib.import_module("acquisition.twin.cell.sample")
     return cast("SampleHistory", working.open_cell_sample(profile, out=out, now_s=begun_s))
 

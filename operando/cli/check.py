@@ -81,6 +81,14 @@ def _scan(profile: Profile) -> str:
     return f"{rehearsal.programme.n_frames} frames in {rehearsal.programme.duration_s:.0f} s"
 
 
+def _sample(profile: Profile) -> str:
+    if profile.twin is None:
+        return "nothing is simulated"
+    from acquisition.twin.sample import describe_sample
+
+    return describe_sample(profile)
+
+
 def _control(profile: Profile) -> str:
     from acquisition.examine import describe_control
 
@@ -100,6 +108,7 @@ EXAMINATIONS: dict[str, Callable[[Profile], str]] = {
     "phases": _phases,
     "cell": _cell,
     "frames": _frames,
+    "sample": _sample,
     "control": _control,
     "scan": _scan,
 }

@@ -66,6 +66,7 @@ def test_the_demo_profile_is_found_good(operando: Callable[..., Typed]) -> None:
     assert typed.code == 0, typed.output
     assert "WRONG" not in typed.output
     assert "1960 frames" in typed.output
+    assert "simulated jelly-roll, seed 1; effects: none" in typed.output
 
 
 def test_a_dry_run_tells_frames_time_and_limits(operando: Callable[..., Typed]) -> None:
@@ -95,6 +96,12 @@ def test_a_dry_run_of_another_plan_counts_all_its_runs(operando: Callable[..., T
         (["calibrate", "demo", __file__, "--out", __file__], 73, "exists: choose another --out"),
         (["view", str(DEMO.parent)], 66, "scan.nxs"),
         (["replay", str(DEMO.parent)], 66, "scan.nxs: a replay needs"),
+        (["patterns", "demo", "--out", __file__], 73, "is there already: name another file, or say --replace"),
+        (
+            ["patterns", "demo", "--out", "never.h5", "--calibrated", "no.poni"],
+            66,
+            "the geometry no.poni: No such file or directory; check --c",
+        ),
         (["bench", "--only", "everything"], 66, "no benchmark 'everything': choose one of integration"),
         (["demo", "--out", "never"], 69, "no screen: DISPLAY is not set. Add --headless"),
         (["run", "demo", "--out", "never"], 69, "no screen: DISPLAY is not set. Add --headless"),
@@ -116,6 +123,13 @@ def test_what_is_missing_is_named(operando: Callable[..., Typed], arguments: lis
         ("n_rows = 1679", "n_rows = 512", "512"),
         ("high = 8.0", "high = 1.0", "WRONG  scan"),
         ("phases/fe.cif", "phases/iron.cif", "WRONG  phases"),
+        (
+            'sample = "jelly-roll"',
+            'sample = "swiss-roll"',
+            "WRONG  sample: twin.sample: found 'swiss-roll', wanted one of jelly-roll",
+        ),
+        ('sample = "jelly-roll"', 'sample = "aaa-cell"', "give pybamm: and a history of that cell"),
+        ("[twin]", "[twin.winding]\ncan_mm = 9.0\n[twin]", "sample 'jelly-roll' is no wound cell"),
     ],
 )
 def test_a_profile_that_cannot_work_is_refused_before_any_beam(

@@ -19,6 +19,7 @@ from acquisition.twin.cell.roll import Roll
 from acquisition.twin.cell.rolls import ROLLS, resized, with_effects
 from acquisition.twin.cell.shelf import history_of
 from acquisition.twin.cell.spread import behind, piece_starts
+from acquisition.twin.optics import twin_of
 from acquisition.twin.slice import Slice
 from operando.errors import ProfileError
 from operando.profile import Cell, Profile, Twin
@@ -42,11 +43,10 @@ def _wound(name: str) -> tuple[Make, OpenState]:
     return ROLLS[name].cell, open_roll
 
 
+WOUND = {"aaa-cell": "aaa", "18650-cell": "18650", "18650-cell-aged": "18650-aged", "small-cell": "small"}
+"""The roll of each sample that is a wound cell."""
 CELL_SAMPLES: dict[str, tuple[Make, OpenState]] = {
-    "aaa-cell": _wound("aaa"),
-    "18650-cell": _wound("18650"),
-    "18650-cell-aged": _wound("18650-aged"),
-    "small-cell": _wound("small"),
+    **{name: _wound(roll) for name, roll in WOUND.items()},
     "half-cell": (HALF_CELL, lambda history, _twin: FlatCell(HALF_CELL, history)),
     "particle": (PARTICLE, lambda _history, _twin: Particle(PARTICLE)),
 }
@@ -157,30 +157,44 @@ class CellSample:
         return int(self._starts[piece] + end - 1) // 2
 
 
-def open_cell_sample(profile: Profile, *, out: Path | None, now_s: float | None = None) -> CellSample:
-    """Open the sample that the profile's twin names, on the clock of the run folder ``out``; on its own without one.
+def check_cell_sample(profile: Profile) -> str:
+    """Give the name of the history that the profile's working cell follows; simulates nothing.
 
     Raises
     ------
     ProfileError
-        If there is none of that name, or ``cell.source`` is not a simulated cell of the same make.
-    ServiceError
-        If the history must be simulated and PyBaMM is not installed.
+        If there is no sample of that name, ``cell.source`` is no simulated cell of the same make, or the winding has no room.
     """
-    twin = profile.twin
-    name = twin.sample if twin is not None else ""
-    if twin is None or name not in CELL_SAMPLES:
+    name = profile.twin.sample if profile.twin is not None else ""
+    if profile.twin is None or name not in CELL_SAMPLES:
         raise ProfileError(f"twin.sample: found {name!r}, wanted one of {', '.join(CELL_SAMPLES)}")
-    make, open_state = CELL_SAMPLES[name]
+    make, _ = CELL_SAMPLES[name]
     history_name = profile.cell.source.removeprefix(PREFIX)
     if not profile.cell.source.startswith(PREFIX) or find_history(history_name)[0] != make:
         raise ProfileError(
             f"twin.sample {name!r} shows the lithium of a simulated {make.name}, but cell.source is {profile.cell.source!r}: "
             f"give {PREFIX} and a history of that cell"
         )
-    history = history_of(history_name)
+    if name in WOUND:
+        resized(ROLLS[WOUND[name]], profile.twin.winding)
+    return history_name
+
+
+def open_cell_sample(profile: Profile, *, out: Path | None, now_s: float | None = None) -> CellSample:
+    """Open the sample that the profile's twin names, on the clock of the run folder ``out``; on its own without one.
+
+    Raises
+    ------
+    ProfileError
+        As :func:`check_cell_sample`.
+    ServiceError
+        If the history must be simulated and PyBaMM is not installed.
+    """
+    history = history_of(check_cell_sample(profile))
+    twin = twin_of(profile)
+    _, open_state = CELL_SAMPLES[twin.sample]
     begun_s = time.time() if now_s is None else now_s
     clock: Clock = OwnClock(profile.cell, origin_s=begun_s)
     if out is not None:
         clock = FollowedClock(out, profile.cell, history.recording_name, now_s=begun_s)
-    return CellSample(name, open_state(history, twin), history, clock, has_depth=twin.effects.depth_gradient)
+    return CellSample(twin.sample, open_state(history, twin), history, clock, has_depth=twin.effects.depth_gradient)
