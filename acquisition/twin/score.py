@@ -34,6 +34,8 @@ class AnalysedMap:
     """Centre of the first column; columns go towards positive x."""
     y_first_mm: float
     """Centre of the first row; rows go towards positive y."""
+    unit: str = ""
+    """Of ``value``, as it is printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class Score:
     """Voxels that were compared: they count, and the map has a good value there."""
     n_missing: int
     """Voxels that count but have no good value."""
+    n_extra: int
+    """Voxels that have a good value where in truth there is nothing of the kind; no other figure knows them."""
     rms: float
     """Root of the mean squared difference; NaN if nothing was compared."""
     bias: float
@@ -93,7 +97,7 @@ def score_amounts(analysed: Mapping[str, AnalysedMap], truth: Slice) -> tuple[di
 def score_weight_fractions(analysed: Mapping[str, AnalysedMap], truth: Slice, *, least_g_cm3: float = 0.2) -> dict[str, Score]:
     """Compare maps of weight fractions, 0 to 1, with the truth where the phases together weigh at least ``least_g_cm3``."""
     true = true_fractions(analysed, truth, least_g_cm3=least_g_cm3)
-    return {name: _compare(one, true[name], np.isfinite(true[name]), scale=1.0) for name, one in analysed.items()}
+    return {name: _compare(one, true[name], np.isfinite(true[name])) for name, one in analysed.items()}
 
 
 def score_lattice(analysed: AnalysedMap, lattice: NDArray[np.floating], truth: Slice, material: str) -> Score:
@@ -102,7 +106,8 @@ def score_lattice(analysed: AnalysedMap, lattice: NDArray[np.floating], truth: S
     ``lattice`` is the truth, shape (y, x); voxels count that hold half of the fullest voxel's mass or more.
     """
     true = true_lattice(analysed, lattice, truth, material)
-    return _compare(analysed, true, np.isfinite(true), scale=1.0)
+    is_there = average_over(truth, truth.density_of(material), like=analysed) > 0
+    return _compare(analysed, true, np.isfinite(true), is_there=is_there)
 
 
 def true_lithium(analysed: AnalysedMap, truth: Slice) -> Image:
@@ -163,8 +168,17 @@ def _is_good(analysed: AnalysedMap) -> NDArray[np.bool_]:
     return np.isfinite(analysed.value) & (analysed.reason == 0)
 
 
-def _compare(analysed: AnalysedMap, true: Image, counts: NDArray[np.bool_], *, scale: float) -> Score:
+def _compare(
+    analysed: AnalysedMap,
+    true: Image,
+    counts: NDArray[np.bool_],
+    *,
+    scale: float = 1.0,
+    is_there: NDArray[np.bool_] | None = None,
+) -> Score:
+    """Compare the voxels that count; ``is_there``, by default where there is a truth, says where a value may be at all."""
     is_compared = counts & _is_good(analysed) & np.isfinite(true)
+    is_extra = _is_good(analysed) & ~(np.isfinite(true) if is_there is None else is_there)
     difference = scale * analysed.value[is_compared] - true[is_compared]
     covered: dict[float, float | None] = {1.0: None, 1.96: None}
     if analysed.sigma is not None and difference.size:
@@ -173,6 +187,7 @@ def _compare(analysed: AnalysedMap, true: Image, counts: NDArray[np.bool_], *, s
     return Score(
         n_voxels=int(difference.size),
         n_missing=int(np.count_nonzero(counts & ~is_compared)),
+        n_extra=int(np.count_nonzero(is_extra)),
         rms=float(np.sqrt(np.mean(difference**2))) if difference.size else float("nan"),
         bias=float(np.mean(difference)) if difference.size else float("nan"),
         coverage_68=covered[1.0],

@@ -221,16 +221,23 @@ def _middle_s(path: Path) -> float | None:
 def _map(group: Any, *, percent: bool) -> "AnalysedMap":
     scale = 0.01 if percent else 1.0
     sigma = group["value_errors"][()] * scale if "value_errors" in group else None
-    return _analysed(group, group["value"][()] * scale, sigma)
+    unit = "part of the weight" if percent else str(group["value"].attrs.get("units", ""))
+    return _analysed(group, group["value"][()] * scale, sigma, unit=unit)
 
 
-def _analysed(group: Any, value: Any, sigma: Any) -> "AnalysedMap":
+def _analysed(group: Any, value: Any, sigma: Any, *, unit: str = "") -> "AnalysedMap":
     from acquisition.twin.score import AnalysedMap
 
     x, y = group["x"][()], group["y"][()]
     reason = group["reason"][()] if "reason" in group else np.zeros(value.shape, dtype=np.uint8)
     return AnalysedMap(
-        value=value, sigma=sigma, reason=reason, pixel_mm=float(x[1] - x[0]), x_first_mm=float(x[0]), y_first_mm=float(y[0])
+        value=value,
+        sigma=sigma,
+        reason=reason,
+        pixel_mm=float(x[1] - x[0]),
+        x_first_mm=float(x[0]),
+        y_first_mm=float(y[0]),
+        unit=unit,
     )
 
 

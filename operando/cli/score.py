@@ -61,6 +61,7 @@ def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
         "precision": "prec.",
         "n_voxels": "voxels",
         "n_missing": "missing",
+        "n_extra": "extra",
     }
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("map", no_wrap=True)
@@ -109,7 +110,7 @@ def _picture(name: str, one: "AnalysedMap", true: "Image", path: Path) -> None:
             data, origin="lower", extent=extent, vmin=least, vmax=largest, cmap=colours, interpolation="nearest"
         )
         axis.set(title=f"{name}: {title}", xlabel="x (mm)", ylabel="y (mm)")
-        figure.colorbar(shown, ax=axis)
+        figure.colorbar(shown, ax=axis, extend="both", label="g/cm3" if name.startswith("amount_") else one.unit)
     figure.savefig(path, dpi=90)
     pyplot.close(figure)
 

@@ -76,6 +76,18 @@ def test_a_mirrored_map_does_not_pass_for_the_truth() -> None:
     assert score_lithium(as_map(true_lithium(truth)[::-1]), truth).rms > 0.3
 
 
+def test_values_where_there_is_nothing_are_counted_apart() -> None:
+    truth = make_truth()
+    bare = true_lithium(truth)
+    spilt = bare.copy()
+    spilt[2, 7:9] = 0.4
+
+    assert score_lithium(as_map(bare), truth).n_extra == 0
+    assert score_lithium(as_map(spilt), truth).n_extra == 2
+    assert score_lithium(as_map(spilt, reason=np.isnan(bare).astype(np.uint8)), truth).n_extra == 0
+    assert score_lithium(as_map(spilt), truth).rms == score_lithium(as_map(bare), truth).rms
+
+
 def test_masked_voxels_are_counted_as_missing() -> None:
     truth = make_truth()
     reason = np.zeros((10, 10), dtype=np.uint8)
