@@ -26,7 +26,7 @@ check: setup  ## style, types and layers
 # A fixture that several tests share is not made anew when one of them is tried again: that takes a process of its own. What is
 # wrong fails there too; what passes there lost a race, and is a defect to mend: the first closing line names it.
 unit: setup judges  ## the tests alone, one file at a time on each of two cores
-	$(RUN) pytest --cache-clear -n 2 --dist loadfile --no-loadscope-reorder || \
+	$(RUN) pytest --cache-clear -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=8 || \
 	  $(RUN) pytest --last-failed --last-failed-no-failures none
 
 bench: setup  ## figures against named peers, into bench.json and bench.png
