@@ -31,6 +31,8 @@ from streaming.sinogram import Projection
 
 N_PATTERNS, N_POINTS, N_RADIAL = 1_000_000, 550, 16
 REPEATS = 5
+SHORT = {"n_patterns": 82_500}
+"""What ``operando bench --short`` measures."""
 
 
 def rows(n_patterns: int = N_PATTERNS) -> list[dict[str, Any]]:

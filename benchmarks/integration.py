@@ -28,6 +28,8 @@ Frame = NDArray[np.uint32]
 GROUP = 8
 """Frames of a pair: long enough for the clock and the threads, short enough that the machine's other load hits both alike."""
 DRAWS = 16
+SHORT: dict[str, Any] = {}
+"""What ``operando bench --short`` measures."""
 
 
 def rows(n_frames: int = 256) -> list[dict[str, Any]]:

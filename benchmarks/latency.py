@@ -25,6 +25,8 @@ from operando.messages import LineAnnounced, LineFlown, MapPublished, RunStarted
 
 PERIOD_S = 0.01
 N_DISTINCT = 64
+SHORT = {"n_lines": 16}
+"""What ``operando bench --short`` measures."""
 STEP_MM = 0.08
 
 

@@ -18,6 +18,8 @@ from streaming.sinogram import Projection
 Array = NDArray[np.float64]
 
 N_POINTS, N_CHANNELS, N_ANGLES, N_PAIRS, STEP_MM = 550, 20, 400, 7, 0.02
+SHORT: dict[str, object] = {}
+"""What ``operando bench --short`` measures."""
 
 
 def rows() -> list[dict[str, object]]:

@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 N_OURS, N_PEER, N_PAIRS = 2048, 3, 5
 AMOUNTS = {"nmc": 2.0, "lic12": 1.0, "lic6": 0.5, "cu": 0.5, "al": 0.1, "graphite": 0.1}
 TOP_COUNTS = 1000.0
+SHORT: dict[str, Any] = {}
+"""What ``operando bench --short`` measures."""
 MOST_A, MOST_C = 0.004, 0.04
 """Angstrom that lattices are spread about that of the mean pattern: what an unevenly charged cell has."""
 

@@ -43,6 +43,8 @@ TURN = 256
 PEER_SHARE = 16
 """One image in so many goes through the peer, which is about as many times slower."""
 PATIENCE_S = 600.0
+SHORT = {"n_images": 512}
+"""What ``operando bench --short`` measures."""
 
 
 def rows(n_images: int = 1024) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ from operando.profile import Profile, read_profile
 N_DISTINCT = 256
 N_FLY, N_STREAMED = 128, 1024
 N_TURNS = 3
+SHORT = {"n_turns": 1, "n_distinct": 64}
+"""What ``operando bench --short`` measures."""
 SCENARIO = "aaa-charged-c2"
 
 COUNT = """
@@ -59,14 +61,22 @@ class ByImage:
         return self._source.frame(self._pulses[image_id % len(self._pulses)], image_id)
 
 
-def rows() -> list[dict[str, Any]]:
-    """Give frames/s on the fly and from a prepared scan; higher is better."""
+def rows(n_turns: int = N_TURNS, n_distinct: int = N_DISTINCT) -> list[dict[str, Any]]:
+    """Give frames/s on the fly and from a prepared scan; higher is better.
+
+    Parameters
+    ----------
+    n_turns
+        How often ours and the peers take turns.
+    n_distinct
+        Frames of the prepared scan; images are sent again when they are gone.
+    """
     profile = read_profile(SCENARIO)
     source = SampleFrames(profile)
     every = [pulse for line in scan_pulses(profile) for pulse in line]
-    pulses = [every[i] for i in np.linspace(0, len(every) - 1, N_DISTINCT).astype(int)]
+    pulses = [every[i] for i in np.linspace(0, len(every) - 1, n_distinct).astype(int)]
     fly = ByImage(source, pulses)
-    prepared = prepare(profile, n_frames=N_DISTINCT)
+    prepared = prepare(profile, n_frames=n_distinct)
     turns = [
         (
             _streamed(profile, fly, N_FLY),
@@ -74,7 +84,7 @@ def rows() -> list[dict[str, Any]]:
             _streamed(profile, prepared, N_STREAMED),
             _pushed(prepared, N_STREAMED),
         )
-        for _ in range(N_TURNS)
+        for _ in range(n_turns)
     ]
     made, plain, streamed, pushed = zip(*turns, strict=True)
     return [
@@ -83,17 +93,19 @@ def rows() -> list[dict[str, Any]]:
             made,
             median(plain),
             f"NumPy {np.__version__} interpolation and Poisson, two threads",
+            n_distinct,
         ),
         _row(
             "twin frames from a prepared scan, 2M",
             streamed,
             median(pushed),
             f"pyzmq {zmq.__version__}, a bare loop over the same blobs",
+            n_distinct,
         ),
     ]
 
 
-def _row(name: str, turns: Sequence[tuple[float, float]], peer: float, peer_name: str) -> dict[str, Any]:
+def _row(name: str, turns: Sequence[tuple[float, float]], peer: float, peer_name: str, n_distinct: int) -> dict[str, Any]:
     ours, cpu_s = (median(column) for column in zip(*turns, strict=True))
     return {
         "name": name,
@@ -105,7 +117,7 @@ def _row(name: str, turns: Sequence[tuple[float, float]], peer: float, peer_name
         "ratio": round(ours / peer, 3),
         "device": f"CPU, {len(os.sched_getaffinity(0))} cores, receiver included; not run on a GPU",
         "better": "higher",
-        "distinct_frames": N_DISTINCT,
+        "distinct_frames": n_distinct,
     }
 
 

@@ -48,6 +48,8 @@ BEAT_MS = 5
 PEER_S = 15.0
 N_SCANS = 1000
 N_EITHER_SIDE = 10
+SHORT = {"minutes": 0.5}
+"""What ``operando bench --short`` measures."""
 
 Arrays = dict[str, NDArray[Any]]
 

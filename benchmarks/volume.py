@@ -24,6 +24,8 @@ from streaming.region import CountingLine, Ingredients, Patterns
 
 N_POINTS, N_ANGLES, N_RADIAL, STEP_MM = 550, 400, 1500, 0.02
 N_DISTINCT, N_PEER = 8, 2
+SHORT = {"n_radial": 256}
+"""What ``operando bench --short`` measures."""
 
 
 def rows(n_points: int = N_POINTS, n_angles: int = N_ANGLES, n_radial: int = N_RADIAL) -> list[dict[str, Any]]:
