@@ -7,7 +7,7 @@ OUT ?= runs/demo
 # Compiled modules are kept, whatever the shell says: the tests start some hundred processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check unit bench pictures setup judges lock clean
+.PHONY: help demo test check unit bench pictures setup judges nvrtc lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -41,6 +41,9 @@ setup: $(VENV)/ready  ## the environment
 judges: setup  ## programs of others that some tests ask, in an environment of their own
 	./setup.sh judges
 
+nvrtc: setup  ## NVIDIA's compiler, with which a test compiles the kernels of the GPU; it needs no GPU
+	./setup.sh nvrtc
+
 $(VENV)/ready: setup.sh requirements.txt pyproject.toml
 	./setup.sh
 
@@ -51,4 +54,4 @@ lock:  ## pin both requirements.txt anew from requirements.in (wants uv)
 	  --no-emit-index-url --no-emit-find-links tests/judges/requirements.in -o tests/judges/requirements.txt
 
 clean:  ## forget the environment and what runs left
-	rm -rf $(VENV) .judges runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .judges .nvrtc runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make .venv with everything that operando and its tests need; with the word judges, .judges with programs of others that some
-# tests ask. Run by make; safe to run again.
+# tests ask; with the word nvrtc, .nvrtc with NVIDIA's compiler, which one test asks. Run by make; safe to run again.
 set -eu
 cd "$(dirname "$0")"
 VENV=.venv
@@ -82,10 +82,21 @@ make_judges() {
     fi
 }
 
-if [ "${1:-}" = judges ]; then
-    make_judges
-    exit
-fi
+NVRTC=nvidia-cuda-nvrtc-cu12==12.9.86
+
+make_nvrtc() {
+    [ ! -d .nvrtc ] || return 0
+    say "installing $NVRTC into .nvrtc (about 170 MB)"
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: --target .nvrtc "$NVRTC" || {
+        rm -rf .nvrtc
+        say "it cannot be had: its test will be skipped"
+    }
+}
+
+case "${1:-}" in
+judges) make_judges; exit ;;
+nvrtc) make_nvrtc; exit ;;
+esac
 
 PYTHON_FOUND=$(find_python)
 PACKAGES=$(missing_packages "$PYTHON_FOUND")

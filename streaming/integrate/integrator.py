@@ -103,6 +103,31 @@ class Integrator:
         """Centres of the bins, shape (n_radial,), 1/angstrom."""
         return self.bins.q
 
+    @property
+    def trim(self) -> tuple[float, float]:
+        """Parts of one below and above which pixels are trimmed."""
+        return self._trim
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the robust pattern is the mean without spots, zingers and dead pixels."""
+        return self._rejects
+
+    def check(self, frame: NDArray[Any]) -> None:
+        """Refuse what is no frame of the detector.
+
+        Raises
+        ------
+        ValueError
+            If shape or dtype are not those of the detector.
+        """
+        if frame.shape != self.geometry.shape:
+            raise ValueError(f"frame has shape {frame.shape}, the geometry {self.geometry.shape}: check binning")
+        if frame.dtype not in (np.uint8, np.uint16, np.uint32):
+            raise ValueError(
+                f"frame has dtype {frame.dtype}, wanted unsigned of 8, 16 or 32 bits: check the detector's bit depth"
+            )
+
     def integrate(self, frame: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]) -> Pattern:
         """Reduce one frame.
 
@@ -116,22 +141,17 @@ class Integrator:
         ValueError
             If shape or dtype are not those of the detector.
         """
-        if frame.shape != self.geometry.shape:
-            raise ValueError(f"frame has shape {frame.shape}, the geometry {self.geometry.shape}: check binning")
-        if frame.dtype not in (np.uint8, np.uint16, np.uint32):
-            raise ValueError(
-                f"frame has dtype {frame.dtype}, wanted unsigned of 8, 16 or 32 bits: check the detector's bit depth"
-            )
+        self.check(frame)
         counts = np.ascontiguousarray(frame).reshape(-1)
         if self._trim == (0.0, 1.0) and not self._rejects:
-            return self._sum(counts, self._limit(counts.dtype))
+            return self._sum(counts, self.limit(counts.dtype))
         room = self._borrow(frame.dtype)
         try:
             return self._reduce(counts, room)
         finally:
             self._idle.append(room)
 
-    def _limit(self, dtype: np.dtype[Any]) -> Any:
+    def limit(self, dtype: np.dtype[Any]) -> Any:
         """Give the least count that is excluded: the largest value of a type is a masked pixel."""
         return dtype.type(min(self._saturation_counts + 1, np.iinfo(dtype).max))
 
@@ -146,12 +166,12 @@ class Integrator:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(norm > 0.0, signal[:-1] / norm, np.nan)
             variance = np.where(norm > 0.0, np.maximum(signal[:-1], 1.0) / norm**2, np.nan)
-        return self._pattern(np.stack([mean, variance, mean]), [*excluded, 0, 0])
+        return self.pattern(np.stack([mean, variance, mean]), [*excluded, 0, 0])
 
     def _reduce(self, counts: NDArray[Any], room: "_Room") -> Pattern:
         bins = self.bins
         sorted_counts = self._sorted(counts, room)
-        limit = self._limit(sorted_counts.dtype)
+        limit = self.limit(sorted_counts.dtype)
         results = np.empty((3, bins.n_radial), dtype=np.float64)
         excluded = np.zeros(4, dtype=np.int64)
         layout = bins.offsets, bins.n_pixels
@@ -160,7 +180,7 @@ class Integrator:
         else:
             weights = bins.correction, bins.planes, bins.base, bins.step
             reduce_bins(sorted_counts, *weights, *layout, bins.norm, limit, self._trim, results, excluded[:2], room.intensity)
-        return self._pattern(results, excluded)
+        return self.pattern(results, excluded)
 
     def _sorted(self, counts: NDArray[Any], room: "_Room") -> NDArray[Any]:
         """Give the counts by place, with 8 bits if that is enough for all of them."""
@@ -172,7 +192,16 @@ class Integrator:
         put_in_order(middle, order.source, order.groups, sorted_counts)
         return sorted_counts
 
-    def _pattern(self, results: NDArray[np.float64], excluded: Sequence[Any] | NDArray[np.int64]) -> Pattern:
+    def pattern(self, results: NDArray[np.float64], excluded: Sequence[Any] | NDArray[np.int64]) -> Pattern:
+        """Make a pattern of what a kernel gave.
+
+        Parameters
+        ----------
+        results
+            Mean, its variance and robust mean of every bin, shape (3, n_bins).
+        excluded
+            Pixels left out: saturated, masked, rejected and dead.
+        """
         cake = None
         if self._n_sectors:
             results = results.reshape(3, self._n_sectors, -1)
