@@ -15,11 +15,11 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from operando.scan import TomogramGrid
-from streaming.back_projection import add_back_projections
 from streaming.iterate import reconstruct_non_negative
 from streaming.projection import Rays
 from streaming.sinogram import Projection
 from streaming.vectors import EIGHT
+from streaming.volume import HostVolume, MakeVolume, Volume, VoxelGrid
 
 Array = NDArray[np.float64]
 Filter = Literal["ramp", "shepp-logan", "hann"]
@@ -75,6 +75,8 @@ class Reconstruction:
         Edge of a voxel; None takes the step of the grid.
     n_threads
         Threads of the back projection.
+    make_volume
+        Gives the voxels on another device; None keeps them with the processor.
     """
 
     def __init__(
@@ -86,23 +88,24 @@ class Reconstruction:
         window: Filter = "shepp-logan",
         pixel_mm: float | None = None,
         n_threads: int = 1,
+        make_volume: MakeVolume | None = None,
     ) -> None:
         self.grid = grid
         self.pixel_mm = pixel_mm or grid.step_mm
         self.centre_mm = centre_mm
         self._kernel = filter_kernel(grid.n_points, window=window)
-        self._n_threads = n_threads
+        self._make_volume = make_volume or (lambda grid: HostVolume(grid, n_threads=n_threads))
         self._rows: dict[int, _Row] = {}
         self._weights: dict[int, float] = {}
-        n_voxels = max(1, round(grid.n_points * grid.step_mm / self.pixel_mm))
+        self._n_voxels = max(1, round(grid.n_points * grid.step_mm / self.pixel_mm))
         self._channels = slice(_N_EXTRA, _N_EXTRA + n_channels)
-        self._volume = np.zeros((n_voxels, n_voxels, -(-(n_channels + _N_EXTRA) // EIGHT) * EIGHT))
+        self._n_columns = -(-(n_channels + _N_EXTRA) // EIGHT) * EIGHT
+        self._volume = self._empty(self._n_columns)
 
     @property
     def axis_mm(self) -> Array:
         """Voxel centres along x and along y, from the rotation axis, shape (n_voxels,)."""
-        n_voxels = self._volume.shape[0]
-        axis: Array = self.pixel_mm * (np.arange(n_voxels, dtype=np.float64) - (n_voxels - 1) / 2)
+        axis: Array = self.pixel_mm * (np.arange(self._n_voxels, dtype=np.float64) - (self._n_voxels - 1) / 2)
         return axis
 
     @property
@@ -127,17 +130,18 @@ class Reconstruction:
     def move_centre(self, centre_mm: float) -> None:
         """Rebuild the slice around another centre."""
         self.centre_mm = centre_mm
-        self._volume[:] = 0.0
+        self._volume.clear()
         self._add(_differences(self._rows, self._weights, sign=1.0, other=({}, {})))
 
     def slice(self) -> Slice:
         """Give the slice as it is now; the lines present are scaled up to stand for the half turn that is not yet complete."""
         total = sum(self._weights.values())
         scale = np.pi / total if total else 0.0
+        values = self._volume.to_host()
         return Slice(
-            channels=self._volume[..., self._channels] * scale,
-            noise=np.maximum(self._volume[..., 0], 0.0) * scale**2,
-            coverage=self._volume[..., 1] / self.grid.angles_deg.size,
+            channels=values[..., self._channels] * scale,
+            noise=np.maximum(values[..., 0], 0.0) * scale**2,
+            coverage=values[..., 1] / self.grid.angles_deg.size,
             n_lines=len(self._rows),
         )
 
@@ -160,7 +164,7 @@ class Reconstruction:
             step_mm=self.grid.step_mm,
             n_points=self.grid.n_points,
             pixel_mm=self.pixel_mm,
-            n_voxels=self._volume.shape[0],
+            n_voxels=self._n_voxels,
         )
         found = reconstruct_non_negative(sinogram, rays, variance=noise * projections[0].unit_variance, iterations=n_iterations)
         return replace(plain, channels=found.volume)
@@ -185,15 +189,21 @@ class Reconstruction:
         Array
             Shape (n_voxels, n_voxels, n_out).
         """
-        volume = np.zeros((*self._volume.shape[:2], mixing.shape[0]))
+        volume = self._empty(mixing.shape[0])
         rows = np.stack([row.values[:, self._channels] @ mixing.T for row in self._rows.values()])
-        self._back_project(volume, rows * weights[:, None, None], [row.projection for row in self._rows.values()])
-        return volume
+        factors = np.repeat(weights[:, None], mixing.shape[0], axis=1)
+        self._back_project(volume, rows, factors, [row.projection for row in self._rows.values()])
+        return volume.to_host()
+
+    def _empty(self, n_columns: int) -> Volume:
+        return self._make_volume(
+            VoxelGrid(n_voxels=self._n_voxels, n_columns=n_columns, pixel_mm=self.pixel_mm, step_mm=self.grid.step_mm)
+        )
 
     def _filtered(self, projection: Projection) -> _Row:
         channels, variance = fill_unmeasured(projection)
         step_mm = self.grid.step_mm
-        values = np.zeros((channels.shape[0], self._volume.shape[2]))
+        values = np.zeros((channels.shape[0], self._n_columns))
         # Between two points the interpolation averages their noise: the mean over all places is taken for each.
         values[:, 0] = convolved(variance[:, None], self._kernel**2)[:, 0] / step_mm**2 * interpolated_noise(self._kernel)
         values[:, 1] = projection.is_measured
@@ -203,19 +213,17 @@ class Reconstruction:
     def _add(self, differences: list[tuple[_Row, Array]]) -> None:
         if not differences:
             return
-        rows = np.stack([row.values * factors for row, factors in differences])
-        self._back_project(self._volume, rows, [row.projection for row, _ in differences])
+        rows = np.stack([row.values for row, _ in differences])
+        factors = np.stack([factors for _, factors in differences])
+        self._back_project(self._volume, rows, factors, [row.projection for row, _ in differences])
 
-    def _back_project(self, volume: Array, rows: Array, projections: Sequence[Projection]) -> None:
+    def _back_project(self, volume: Volume, rows: Array, factors: Array, projections: Sequence[Projection]) -> None:
         centre_index = (self.centre_mm - self.grid.first_position_mm) / self.grid.step_mm
-        add_back_projections(
-            volume,
+        volume.add(
             rows,
+            factors,
             angles_deg=np.array([projection.angle_deg for projection in projections]),
-            pixel_mm=self.pixel_mm,
-            step_mm=self.grid.step_mm,
             centre_index=centre_index - np.array([projection.offset_steps for projection in projections]),
-            n_threads=self._n_threads,
         )
 
 
