@@ -325,7 +325,7 @@ def _measure_live(minutes: float) -> dict[str, object]:
         "gap_p99_ms": float(np.percentile(watch.gaps_ms, 99)),
         "gap_max_ms": max(watch.gaps_ms),
         "mib_per_min": slope,
-        "mib": [round(resident[0]), round(resident[-1])],
+        "mib": [round(mib, 1) for mib in [*resident[::60], resident[-1]]],
     }
 
 

@@ -14,6 +14,9 @@ from viewer.style import INK, font, image_from_rgba
 TILE = 90
 """Edge of a tile in screen pixels: three columns beside the large map."""
 
+GRID = QSize(TILE + 12, TILE + 54)
+"""A tile with three lines below it."""
+
 _STYLE = f"""
 QListWidget {{ background: white; border: 0; color: {INK}; outline: 0; }}
 QListWidget::item {{ border: 2px solid transparent; border-radius: 6px; padding: 2px; }}
@@ -37,7 +40,7 @@ class Gallery(QWidget):
         self._list = QListWidget()
         self._list.setViewMode(QListView.ViewMode.IconMode)
         self._list.setIconSize(QSize(TILE, TILE))
-        self._list.setGridSize(QSize(TILE + 12, TILE + 54))
+        self._list.setGridSize(GRID)
         self._list.setFont(font(8))
         self._list.setWordWrap(True)
         self._list.setTextElideMode(Qt.TextElideMode.ElideNone)
@@ -99,6 +102,8 @@ class Gallery(QWidget):
             item = QListWidgetItem(shown.message.label)
             item.setData(Qt.ItemDataRole.UserRole, name)
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
+            # Of itself Qt leaves room for two lines at most, and ends the second in dots.
+            item.setSizeHint(GRID)
             self._items[name] = item
             self._list.addItem(item)
         tile, icon = _tile(shown), QIcon()

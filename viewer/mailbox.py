@@ -143,7 +143,10 @@ class Receiver:
             while not self._stop.is_set():
                 entries = client.poll(POLL_S)
                 self.mailbox.put(entries)
+                was_met = self._state.epoch is not None
                 self._state, self._noted_s = client.state, self._clock()
+                if self._state.epoch is not None and not was_met:
+                    logger.info("source met", address=self.address)
                 if 0 < len(entries) < FEW:
                     self.mailbox.wait_until_taken(TAKE_S)
         logger.info("receiver ended", address=self.address)

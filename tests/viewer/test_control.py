@@ -83,7 +83,7 @@ def control(session: Session) -> Iterator[Control]:
     control.close()
 
 
-def tick_until(control: Control, is_true: Callable[[], bool], deadline_s: float = 20.0) -> None:
+def tick_until(control: Control, is_true: Callable[[], bool], deadline_s: float = 60.0) -> None:
     end = time.monotonic() + deadline_s
     while not is_true():
         assert time.monotonic() < end, "it never became true"

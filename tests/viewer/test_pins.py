@@ -214,7 +214,7 @@ def test_a_function_answers_in_its_own_thread_and_ends_with_the_window():
 
 
 def _wait(oracle: LocalOracle) -> Entry:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (entry := oracle.poll()) is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)

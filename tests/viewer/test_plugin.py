@@ -103,7 +103,7 @@ def test_the_widget_shows_a_file_and_says_in_words_why_it_cannot(viewer, archive
     widget.ask_for(str(archive))
     widget.connect_monitor()
     assert widget.complaint == ""
-    qtbot.waitUntil(lambda: "x in LixC6" in [layer.name for layer in viewer.layers], timeout=10_000)
+    qtbot.waitUntil(lambda: "x in LixC6" in [layer.name for layer in viewer.layers], timeout=60_000)
     widget.monitor.close()
 
 

@@ -60,7 +60,7 @@ def test_a_person_pauses_resumes_and_aborts_and_is_told_what_comes_of_it(window,
     beamtime.store.append(paused, key="scan_state")
     qtbot.waitUntil(lambda: panel.words["state"] == "paused · xrdct", timeout=60_000)
     qtbot.waitUntil(lambda: window.header.pill.text.startswith("scan paused for"), timeout=60_000)
-    assert acquisition.state == "paused"
+    qtbot.waitUntil(lambda: acquisition.state == "paused", timeout=60_000)
 
     panel.press("abort")
     assert panel.buttons["abort"].text() == "Abort? Press again"

@@ -1,0 +1,93 @@
+"""What a window leaves behind when it is closed: no timer, no thread, no socket, no widget. In a window of napari's own fixture."""
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+from qtpy.QtCore import QThread, QThreadPool, QTimer
+from qtpy.QtWidgets import QApplication
+
+from operando.bus import AnswerServer
+from operando.messages import ServicesOffered
+from tests.viewer.conftest import Phantom, delete_windows
+from tests.viewer.test_control import FakeAcquisition
+from tests.viewer.test_window_voxel import answer
+from viewer.mailbox import Receiver
+from viewer.window import Monitor
+
+
+def alive() -> dict[str, set[int]]:
+    """Give what runs in this process, by kind and identity."""
+    # Asking an object for its class could wake a lazy import: its type does not.
+    objects = [thing for thing in gc.get_objects() if issubclass(type(thing), QTimer | QThread | zmq.Socket)]
+    return {
+        "timers": {id(one) for one in objects if isinstance(one, QTimer) and is_there(one.isActive)},
+        "Qt threads": {id(one) for one in objects if isinstance(one, QThread) and is_there(one.isRunning)},
+        "sockets": {id(one) for one in objects if isinstance(one, zmq.Socket) and not one.closed},
+        "threads": {id(thread) for thread in threading.enumerate()},
+        "widgets": {id(widget) for widget in QApplication.topLevelWidgets()},
+        "jobs": set(range(QThreadPool.globalInstance().activeThreadCount())),
+    }
+
+
+def is_there(ask: Callable[[], bool]) -> bool:
+    """Ask a Qt object; one that Qt has deleted is not there."""
+    try:
+        return ask()
+    except RuntimeError:
+        return False
+
+
+def left_since(before: dict[str, set[int]]) -> dict[str, int]:
+    """Give how many of each kind have come since."""
+    delete_windows()
+    return {kind: len(now - before[kind]) for kind, now in alive().items() if now - before[kind]}
+
+
+@pytest.fixture
+def services(phantom: Phantom) -> Iterator[None]:
+    """Somebody who answers questions about voxels, and somebody who takes commands."""
+    with AnswerServer("tcp://127.0.0.1:*", answer) as questions, AnswerServer("tcp://127.0.0.1:*", FakeAcquisition()) as desk:
+        offered = ServicesOffered(questions=questions.address, commands=desk.address, time_s=0.0)
+        phantom.store.append(offered, key="services")
+        yield
+
+
+@pytest.fixture
+def make_viewer(screen, request) -> Any:
+    delete_windows()  # The fixture of napari wants nothing left of earlier windows.
+    return request.getfixturevalue("make_napari_viewer")
+
+
+def test_a_closed_window_leaves_neither_timers_nor_threads_nor_sockets_nor_widgets(phantom, services, make_viewer, qtbot):
+    phantom.everything()
+    before = alive()
+    monitor = Monitor(make_viewer(show=True, strict_qt="raise"), Receiver(phantom.address))
+    qtbot.waitUntil(lambda: monitor.is_settled and monitor.control.answer is not None, timeout=60_000)
+    monitor.pointer.pick((1.2, 0.8))
+    qtbot.waitUntil(lambda: any(pin.answer is not None for pin in monitor.session.pins.items), timeout=60_000)
+    monitor.commands.press("abort")
+    monitor.shortcuts.card.toggle()
+    monitor.comparison.toggle()
+    running = left_since(before)
+    assert {"timers", "sockets", "threads", "widgets"} <= set(running), "there must be something that could be left"
+
+    closed = weakref.ref(monitor)
+    monitor.viewer.close()
+    assert monitor.is_closed
+    del monitor
+    qtbot.waitUntil(lambda: left_since(before) == {}, timeout=30_000)
+    assert closed() is None, "somebody still holds the window"
+
+
+def test_a_timer_that_was_left_running_is_found(screen, qapp):
+    before = alive()
+    forgotten = QTimer()
+    forgotten.start(1000)
+    assert left_since(before) == {"timers": 1}
+    forgotten.stop()
+    assert left_since(before) == {}
