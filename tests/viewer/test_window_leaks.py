@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from operando.bus import AnswerServer
 from operando.messages import ServicesOffered
-from tests.viewer.conftest import Phantom, delete_windows
+from tests.viewer.conftest import Phantom, delete_windows, jelly_roll
 from tests.viewer.test_control import FakeAcquisition
 from tests.viewer.test_window_voxel import answer
 from viewer.mailbox import Receiver
@@ -44,7 +44,6 @@ def is_there(ask: Callable[[], bool]) -> bool:
 
 def left_since(before: dict[str, set[int]]) -> dict[str, int]:
     """Give how many of each kind have come since."""
-    delete_windows()
     return {kind: len(now - before[kind]) for kind, now in alive().items() if now - before[kind]}
 
 
@@ -64,7 +63,9 @@ def make_viewer(screen, request) -> Any:
 
 
 def test_a_closed_window_leaves_neither_timers_nor_threads_nor_sockets_nor_widgets(phantom, services, make_viewer, qtbot):
-    phantom.everything()
+    phantom.start()
+    phantom.map("x_lithium", jelly_roll(), label="x in LixC6")
+    phantom.progress()
     before = alive()
     monitor = Monitor(make_viewer(show=True, strict_qt="raise"), Receiver(phantom.address))
     qtbot.waitUntil(lambda: monitor.is_settled and monitor.control.answer is not None, timeout=60_000)
@@ -72,7 +73,6 @@ def test_a_closed_window_leaves_neither_timers_nor_threads_nor_sockets_nor_widge
     qtbot.waitUntil(lambda: any(pin.answer is not None for pin in monitor.session.pins.items), timeout=60_000)
     monitor.commands.press("abort")
     monitor.shortcuts.card.toggle()
-    monitor.comparison.toggle()
     running = left_since(before)
     assert {"timers", "sockets", "threads", "widgets"} <= set(running), "there must be something that could be left"
 
@@ -80,6 +80,7 @@ def test_a_closed_window_leaves_neither_timers_nor_threads_nor_sockets_nor_widge
     monitor.viewer.close()
     assert monitor.is_closed
     del monitor
+    delete_windows()
     qtbot.waitUntil(lambda: left_since(before) == {}, timeout=30_000)
     assert closed() is None, "somebody still holds the window"
 
