@@ -175,19 +175,6 @@ class _MouseAt:
         self.position = (y, x)
 
 
-def test_nothing_is_left_running_when_the_window_is_closed(screen, qtbot):
-    monitor = open_window("tcp://127.0.0.1:1")
-    qtbot.waitUntil(lambda: monitor.header.pill is not None, timeout=30_000)
-    assert monitor.header.pill.text.startswith("waiting for tcp://127.0.0.1:1, since")
-    monitor.viewer.close()
-    assert monitor.is_closed
-    assert "viewer tcp://127.0.0.1:1" not in {thread.name for thread in threading.enumerate()}
-    ticks: list[None] = []
-    monitor.on_tick = lambda: ticks.append(None)
-    qtbot.wait(150)
-    assert ticks == []
-
-
 def test_the_picture_that_is_left_behind_shows_the_final_maps_and_no_setting_of_the_user_is_touched(
     screen, qtbot, phantom, tmp_path, monkeypatch
 ):

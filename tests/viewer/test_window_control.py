@@ -1,11 +1,9 @@
 """The control panel in a real window."""
 
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabBar
 
 from operando.bus import AnswerServer
@@ -79,24 +77,3 @@ def test_a_person_pauses_resumes_and_aborts_and_is_told_what_comes_of_it(window,
 
     bars = [{bar.tabText(k) for k in range(bar.count())} for bar in panel.window().findChildren(QTabBar) if bar.isVisible()]
     assert not [bar for bar in bars if any(bar < other for other in bars)], "a tab bar is left over"
-
-
-def test_neither_threads_nor_timers_nor_sockets_outlive_a_window(window, qtbot):
-    qtbot.waitUntil(lambda: window.control.answer is not None and not window.control.refusal("abort"), timeout=60_000)
-    window.pointer.pick((1.2, 0.8))
-    window.commands.press("abort")
-    assert len(running_timers(window)) == 2, "there must be something that could be left over"
-    assert viewer_threads()
-    window.viewer.close()
-    assert running_timers(window) == []
-    assert viewer_threads() == []
-    assert not window.control.is_offered
-
-
-def running_timers(window: Monitor) -> list[QTimer]:
-    timers = [timer for owner in (window, window.commands) for timer in owner.findChildren(QTimer)]
-    return [timer for timer in timers if timer.isActive()]
-
-
-def viewer_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("viewer ")]

@@ -1,4 +1,4 @@
-"""What a window leaves behind when it is closed: no timer, no thread, no socket, no widget. In a window of napari's own fixture."""
+"""What a window leaves behind when it is closed: no timer, no thread, no socket, no widget; with the fixture of napari."""
 
 import gc
 import threading
@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import zmq
+from app_model import Application
+from napari._app_model._app import APP_NAME
+from npe2 import PluginManager
 from qtpy.QtCore import QThread, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication
 
@@ -22,7 +25,7 @@ from viewer.window import Monitor
 
 def alive() -> dict[str, set[int]]:
     """Give what runs in this process, by kind and identity."""
-    # Asking an object for its class could wake a lazy import: its type does not.
+    # An object may answer for its class with another's; its type is its own.
     objects = [thing for thing in gc.get_objects() if issubclass(type(thing), QTimer | QThread | zmq.Socket)]
     return {
         "timers": {id(one) for one in objects if isinstance(one, QTimer) and is_there(one.isActive)},
@@ -57,9 +60,34 @@ def services(phantom: Phantom) -> Iterator[None]:
 
 
 @pytest.fixture
-def make_viewer(screen, request) -> Any:
-    delete_windows()  # The fixture of napari wants nothing left of earlier windows.
-    return request.getfixturevalue("make_napari_viewer")
+def make_viewer(screen, request) -> Iterator[Any]:
+    """Give napari's own fixture, without what it does to the windows of other tests."""
+    forget_application()
+    yield request.getfixturevalue("make_napari_viewer")
+    forget_application()
+
+
+def forget_application() -> None:
+    """Let napari's next window set everything up anew: it does so after its fixture, and must not do it twice."""
+    delete_windows()
+    events = PluginManager.instance().events
+    events.plugins_registered.disconnect()
+    events.enablement_changed.disconnect()
+    if Application.get_app(APP_NAME) is not None:
+        Application.destroy(APP_NAME)
+
+
+def lived(monitor: Monitor, qtbot: Any, before: dict[str, set[int]]) -> "weakref.ref[Monitor]":
+    """Use a window for what leaves something running, close it, and give who knows whether it is still held."""
+    qtbot.waitUntil(lambda: monitor.is_settled and monitor.control.answer is not None, timeout=60_000)
+    monitor.pointer.pick((1.2, 0.8))
+    qtbot.waitUntil(lambda: any(pin.answer is not None for pin in monitor.session.pins.items), timeout=60_000)
+    monitor.commands.press("abort")
+    monitor.shortcuts.card.toggle()
+    assert {"timers", "sockets", "threads", "widgets"} <= set(left_since(before)), "there must be something to be left"
+    monitor.viewer.close()
+    assert monitor.is_closed
+    return weakref.ref(monitor)
 
 
 def test_a_closed_window_leaves_neither_timers_nor_threads_nor_sockets_nor_widgets(phantom, services, make_viewer, qtbot):
@@ -67,19 +95,7 @@ def test_a_closed_window_leaves_neither_timers_nor_threads_nor_sockets_nor_widge
     phantom.map("x_lithium", jelly_roll(), label="x in LixC6")
     phantom.progress()
     before = alive()
-    monitor = Monitor(make_viewer(show=True, strict_qt="raise"), Receiver(phantom.address))
-    qtbot.waitUntil(lambda: monitor.is_settled and monitor.control.answer is not None, timeout=60_000)
-    monitor.pointer.pick((1.2, 0.8))
-    qtbot.waitUntil(lambda: any(pin.answer is not None for pin in monitor.session.pins.items), timeout=60_000)
-    monitor.commands.press("abort")
-    monitor.shortcuts.card.toggle()
-    running = left_since(before)
-    assert {"timers", "sockets", "threads", "widgets"} <= set(running), "there must be something that could be left"
-
-    closed = weakref.ref(monitor)
-    monitor.viewer.close()
-    assert monitor.is_closed
-    del monitor
+    closed = lived(Monitor(make_viewer(show=True, strict_qt="raise"), Receiver(phantom.address)), qtbot, before)
     delete_windows()
     qtbot.waitUntil(lambda: left_since(before) == {}, timeout=30_000)
     assert closed() is None, "somebody still holds the window"
