@@ -5,7 +5,7 @@ both follow from the RunEngine's stop document, which is emitted in every case b
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -75,6 +75,10 @@ class Announcer:
     def newest_tomogram(self) -> str:
         """Give the newest run of the journal whose frames are for a tomogram; empty if there is none."""
         return newest_tomogram(self._journal)
+
+    def plan_and_lines(self, run: str) -> tuple[RunStarted | None, list[int]]:
+        """Give how a run of the journal began, and the lines that flew in it; see :func:`plan_and_lines`."""
+        return plan_and_lines(self._journal, run)
 
     def document(self, name: str, document: dict[str, Any]) -> None:
         """Write a document of the RunEngine, and what it means for the run; to be subscribed to the RunEngine."""
@@ -167,7 +171,7 @@ class Announcer:
     def _start(self, run: str) -> None:
         profile, layout, flight = self._profile, self._layout, self._layout.flight
         self.run = run
-        self._n_announced = attempts_so_far(self._journal, str(self._metadata.get("continues", "")))
+        self._n_announced = attempts_so_far(self._journal, before(self._metadata))
         started = RunStarted(
             run=run,
             time_s=self._clock(),
@@ -205,12 +209,10 @@ def give_notice(
 
 
 def attempts_so_far(journal: Store, run: str) -> dict[int, int]:
-    """Give how many attempts of each line were announced in a run and in those that it continued; the next go on counting."""
+    """Give how many attempts of each line were announced in a run and in those before it; the next go on counting."""
     entries = journal.since(0, limit=journal.head) if run else []
     continued = {
-        entry.message.run: str(entry.message.metadata.get("continues", ""))
-        for entry in entries
-        if isinstance(entry.message, RunStarted)
+        entry.message.run: before(entry.message.metadata) for entry in entries if isinstance(entry.message, RunStarted)
     }
     runs: set[str] = set()
     while run and run not in runs:
@@ -221,6 +223,22 @@ def attempts_so_far(journal: Store, run: str) -> dict[int, int]:
         if isinstance(entry.message, LineAnnounced) and entry.message.run in runs:
             counted[entry.message.line] = max(counted.get(entry.message.line, 0), entry.message.attempt + 1)
     return counted
+
+
+def before(metadata: Mapping[str, Any]) -> str:
+    """Give the run that a run continues or makes denser; empty if there is none."""
+    return str(metadata.get("continues") or metadata.get("densifies") or "")
+
+
+def plan_and_lines(journal: Store, run: str) -> tuple[RunStarted | None, list[int]]:
+    """Give how a run began, None if it is not known, and the lines that flew in it or in those that it continues."""
+    messages = [entry.message for entry in journal.since(0, limit=journal.head)]
+    started = {one.run: one for one in messages if isinstance(one, RunStarted)}
+    runs = [run]
+    while (earlier := before(started[runs[-1]].metadata) if runs[-1] in started else "") and earlier not in runs:
+        runs.append(earlier)
+    flown = [one.line for one in messages if isinstance(one, LineFlown) and one.run in runs]
+    return started.get(run), list(dict.fromkeys(flown))
 
 
 def newest_tomogram(journal: Store) -> str:

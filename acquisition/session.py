@@ -216,7 +216,7 @@ def _fly(
 
 
 def _asker(profile: Profile, programme: Programme, stack: ExitStack) -> Asker | None:
-    if programme.steering is None:
+    if programme.steering is None and not any(run.densify for run in programme.runs):
         return None
     asker = Asker(profile.addresses.questions)
     stack.callback(asker.close)

@@ -22,6 +22,7 @@ from operando.scan import LineKey
 from streaming.answering import KnownTomograms, RegionAnswerer
 from streaming.archivist import Archivist
 from streaming.channels import PatternModel, make_pattern_model
+from streaming.densified import DensifiedTomogram, is_denser
 from streaming.findings import findings
 from streaming.forward import Forwarder
 from streaming.judge import Judge
@@ -286,6 +287,9 @@ class Analysis:
         if is_flown_by_turns(run):
             folder = self._out / "lines"
             return TurnedTomogram(profile=self._profile, model=self._model, run=run, shelf=self._shelf, lines_folder=folder)
+        if is_denser(run):
+            folder = self._out / "lines"
+            return DensifiedTomogram(profile=self._profile, model=self._model, run=run, shelf=self._shelf, lines_folder=folder)
         return Tomogram(profile=self._profile, model=self._model, run=run, read_again=self._shelf)
 
     def _take_up(self, key: LineKey) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 from operando.bus.asking import Answer, Answerer
 from operando.errors import DataError
@@ -81,6 +82,8 @@ class Judge:
         newest = _map_of(states[-1], question.map)
         is_asked = _region(question, axis_mm) & np.isfinite(newest.value)
         values, sigmas = newest.value[is_asked], newest.sigma[is_asked]
+        radius_mm = question.detail_radius_mm
+        place = None if radius_mm is None else most_detailed(newest, axis_mm, radius_mm=radius_mm)
         answer = SteeringAnswered(
             run=run,
             n_lines=states[-1].n_lines,
@@ -90,6 +93,8 @@ class Judge:
             sigma=_number(np.median, sigmas[np.isfinite(sigmas)]),
             change=self._change(question, states, is_asked),
             missing=missing,
+            detail_x_mm=None if place is None else place[0],
+            detail_y_mm=None if place is None else place[1],
             time_s=self._wall_clock(),
         )
         return answer, {}
@@ -102,6 +107,26 @@ class Judge:
         changes = change[is_asked & np.isfinite(change)]
         # A map that has only just begun to have values says nothing of how it settles.
         return _number(_rms, changes) if 2 * changes.size >= int(is_asked.sum()) else None
+
+
+def most_detailed(one: Map, axis_mm: NDArray[np.float64], *, radius_mm: float) -> tuple[float, float] | None:
+    """Give the middle (x, y), mm, of the disc in which a map changes most from voxel to voxel beyond its noise.
+
+    The squares of all differences between neighbours, less what their uncertainties explain, are added up over the disc. Only
+    discs about voxels with a value are looked at; None if noise explains all.
+    """
+    value, variance = one.value.astype(np.float64), one.sigma.astype(np.float64) ** 2
+    step_mm = float(axis_mm[1] - axis_mm[0]) if axis_mm.size > 1 else radius_mm
+    detail = np.zeros_like(value)
+    for ahead, behind in ((np.s_[1:, :], np.s_[:-1, :]), (np.s_[:, 1:], np.s_[:, :-1])):
+        excess = (value[ahead] - value[behind]) ** 2 - variance[ahead] - variance[behind]
+        detail[behind] += np.nan_to_num(excess)
+    reach = max(1, int(np.ceil(radius_mm / step_mm)))
+    offset = step_mm * np.arange(-reach, reach + 1)
+    disc = (np.hypot(offset[:, None], offset[None, :]) <= radius_mm).astype(np.float64)
+    inside = np.where(np.isfinite(value), fftconvolve(detail, disc, mode="same"), -np.inf)
+    y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+    return (float(axis_mm[x]), float(axis_mm[y])) if inside[y, x] > 0 else None
 
 
 def _region(question: SteeringAsked, axis_mm: NDArray[np.float64]) -> NDArray[np.bool_]:

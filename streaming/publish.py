@@ -126,10 +126,10 @@ def publish_progress(
             "lines_done": len(records),
             "lines_expected": len(run.angles_deg),
             "attempts": attempts,
-            "frames_expected": len(run.angles_deg) * run.n_points,
+            "frames_expected": _frames_expected(run),
             "frames_received": sum(record.n_points for record in records) - n_missing,
             "frames_missing": n_missing,
-            "seconds_left": _seconds_left(records, run, state),
+            "seconds_left": _seconds_left(records, run, state, time_s=time_s),
             "archive": archive,
             "time_s": time_s,
         }
@@ -137,14 +137,21 @@ def publish_progress(
     store.append(message, key="progress")
 
 
-def _seconds_left(records: Sequence[LineRecord], run: RunStarted, state: str) -> float | None:
+def _frames_expected(run: RunStarted) -> int:
+    """Give how many frames the tomogram is made of; one that is denser in a disc says so itself."""
+    said = run.metadata.get("n_frames_of_map")
+    return said if isinstance(said, int) else len(run.angles_deg) * run.n_points
+
+
+def _seconds_left(records: Sequence[LineRecord], run: RunStarted, state: str, *, time_s: float) -> float | None:
     """Estimate from the pace so far, which holds what the plan cannot foresee; from the plan before the first line."""
     if state != "scanning":
         return 0.0 if state in ("finished", "aborted", "failed") else None
     # Lines of a run that this one continues were flown before it began.
     ends_s = [record.end_s for record in records if record.key.run == run.run]
     if not ends_s:
-        return run.estimated_duration_s or None
+        # Lines that were put together from flown ones do not tell the pace.
+        return max(0.0, run.estimated_duration_s - (time_s - run.time_s)) if run.estimated_duration_s else None
     return max(0.0, (max(ends_s) - run.time_s) / len(ends_s) * (len(run.angles_deg) - len(records)))
 
 

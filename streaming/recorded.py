@@ -25,6 +25,7 @@ from streaming.correct.points import check_grid
 from streaming.line import Line
 from streaming.line_file import read_line
 from streaming.line_shelf import LineShelf
+from streaming.which_run import is_put_together, made_denser
 
 FINAL = ("finished", "aborted", "failed")
 """States of a run whose archive says for good which attempts count."""
@@ -89,14 +90,19 @@ def find_recorded(path: Path, *, profile: str | None = None) -> Recorded:
     beside = archive.parent / "profile.toml"
     if profile is None and not beside.is_file():
         raise MissingInputError(f"no {beside}: it is the profile that the run was made with; name one with --profile")
-    others = sorted({key.run for key in counting} - {run.run})
+    journal = archive.parent / "journal.jsonl"
+    is_made = any(is_put_together(key.run, run.run) for key in counting)
+    others = sorted({key.run for key in counting if not is_put_together(key.run, run.run)} - {run.run})
+    if made_denser(run):
+        others = _made_denser(journal, run)
     shelf = LineShelf(run.run, archive.parent / "lines", continues=others)
     if not shelf.folder.is_dir():
         raise MissingInputError(
             f"no {shelf.folder}: the lines of run {run.run} are what is processed; put them beside {archive}"
         )
     on_disk = shelf.scan()
-    keys = counting if state in FINAL else on_disk
+    # What the analysis put together stands for the lines that were flown: all of them are its input.
+    keys = counting if state in FINAL and not is_made else on_disk
     notes = [] if state in FINAL else [f"the archive was never closed (state {state}): all lines on disk are taken"]
     beyond = sorted({key.line for key in on_disk} - {key.line for key in keys})
     if beyond:
@@ -104,7 +110,6 @@ def find_recorded(path: Path, *, profile: str | None = None) -> Recorded:
     read = read_profile(profile or str(beside))
     if profile is None:
         notes += _differences(read, profile_json)
-    journal = archive.parent / "journal.jsonl"
     readings, stopped, sentence = _journalled(journal, run.run)
     return Recorded(
         archive=archive,
@@ -209,6 +214,11 @@ def _differences(beside: Profile, archived: dict[str, Any]) -> list[str]:
     return [f"profile.toml beside the archive is not what the archive was made with: {', '.join(changed)} differ"]
 
 
+def _started(path: Path) -> list[RunStarted]:
+    messages = read_journal(path) if path.is_file() else []
+    return [one for one in messages if isinstance(one, RunStarted)]
+
+
 def _journalled(path: Path, run: str) -> tuple[tuple[CellReading, ...], RunStopped | None, list[str]]:
     if not path.is_file():
         return (), None, []
@@ -230,12 +240,20 @@ def _earlier(path: Path, runs: Sequence[str]) -> tuple[RunStarted, ...]:
     """
     if not runs:
         return ()
-    messages = read_journal(path) if path.is_file() else []
-    found = {one.run: one for one in messages if isinstance(one, RunStarted) and one.run in runs}
+    found = {one.run: one for one in _started(path) if one.run in runs}
     missing = sorted(set(runs) - set(found))
     if missing:
         raise MissingInputError(f"no plan of run {', '.join(missing)}, which this one continues: put its journal at {path}")
     return tuple(found.values())
+
+
+def _made_denser(path: Path, run: RunStarted) -> list[str]:
+    """Give the runs that one makes denser, the newest first."""
+    started = {one.run: one for one in _started(path)}
+    found = [made_denser(run)]
+    while (earlier := started.get(found[-1])) is not None and (before := made_denser(earlier)):
+        found.append(before)
+    return found
 
 
 def _of_run(messages: Sequence[Message], run: str) -> Iterable[Message]:

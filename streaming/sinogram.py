@@ -14,7 +14,7 @@ from operando.scan import LineKey, TomogramGrid
 
 Array = NDArray[np.float64]
 
-_LARGEST_GAP = 1.5
+LARGEST_GAP = 1.5
 """Steps between two measured points that may be interpolated over; from 2 on a point is missing between them."""
 _NEAREST = 0.3
 """Steps by which a single point may stand off the grid point that it is taken for; more would shift the sample."""
@@ -128,12 +128,14 @@ def shifted_grid(grid: TomogramGrid, offset_steps: float) -> TomogramGrid:
     return replace(grid, first_position_mm=grid.first_position_mm + offset_steps * grid.step_mm)
 
 
-def make_resampling(positions_mm: Array, is_received: NDArray[np.bool_], grid: TomogramGrid) -> Resampling:
+def make_resampling(
+    positions_mm: Array, is_received: NDArray[np.bool_], grid: TomogramGrid, *, largest_gap: float = LARGEST_GAP
+) -> Resampling:
     """Place the received points of a line on the grid by their positions, whatever their order.
 
-    Between two points at most 1.5 steps apart a grid point is interpolated linearly: right for any offset of the whole line,
-    and a regular line keeps its sum. A point without such a neighbour serves the grid point within 0.3 steps. Depositing each
-    point on its two neighbours would make up half a value beside a missing point, from the wrong place.
+    Between two points at most ``largest_gap`` steps apart a grid point is interpolated linearly: right for any offset of the
+    whole line, and a regular line keeps its sum. A point without such a neighbour serves the grid point within 0.3 steps.
+    Depositing each point on its two neighbours would make up half a value beside a missing point, from the wrong place.
     """
     received = np.flatnonzero(is_received)
     order = received[np.argsort(positions_mm[received], kind="stable")]
@@ -146,7 +148,7 @@ def make_resampling(positions_mm: Array, is_received: NDArray[np.bool_], grid: T
     above = np.clip(np.searchsorted(place, wanted), 1, max(1, order.size - 1)) if order.size > 1 else np.zeros(n_grid, np.intp)
     below = np.maximum(above - 1, 0)
     gap = place[above] - place[below]
-    inside = (place[below] <= wanted) & (wanted <= place[above]) & (gap > 0) & (gap <= _LARGEST_GAP)
+    inside = (place[below] <= wanted) & (wanted <= place[above]) & (gap > 0) & (gap <= largest_gap)
     nearest = np.where(np.abs(wanted - place[below]) <= np.abs(place[above] - wanted), below, above)
     is_near = np.abs(place[nearest] - wanted) <= _NEAREST
     return Resampling(

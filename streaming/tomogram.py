@@ -31,7 +31,7 @@ from streaming.maps import Map, make_maps
 from streaming.reconstruct import Reconstruction, Slice
 from streaming.record import LineRecord, record_from_line
 from streaming.region import CountingLine, Ingredients, counting_lines
-from streaming.sinogram import Projection, Sinogram
+from streaming.sinogram import LARGEST_GAP, Projection, Sinogram
 
 logger = structlog.get_logger(__name__)
 
@@ -109,10 +109,19 @@ class Tomogram:
         Gives lines again for a rebuild.
     n_threads
         Threads of the back projection.
+    largest_gap
+        Steps between two points of a line that are interpolated over; more is a hole.
     """
 
     def __init__(
-        self, *, profile: Profile, model: PatternModel, run: RunStarted, read_again: LineSource, n_threads: int = 1
+        self,
+        *,
+        profile: Profile,
+        model: PatternModel,
+        run: RunStarted,
+        read_again: LineSource,
+        n_threads: int = 1,
+        largest_gap: float = LARGEST_GAP,
     ) -> None:
         self.grid = TomogramGrid(
             angles_deg=np.array(run.angles_deg),
@@ -121,7 +130,7 @@ class Tomogram:
             n_points=run.n_points,
         )
         self._profile, self._model, self._read_again, self._n_threads = profile, model, read_again, n_threads
-        self._run = run.run
+        self._run, self._largest_gap = run.run, largest_gap
         self._sinogram = Sinogram()
         self._records: dict[tuple[int, int], LineRecord] = {}
         self._points: dict[tuple[int, int], LinePoints] = {}
@@ -326,7 +335,7 @@ class Tomogram:
             correction=self._profile.correction,
         )
         self._points[key] = points
-        self._profiles[key] = place_mass(points, grid=self.grid, gain=self._gain(points.angle_deg))
+        self._profiles[key] = self._mass_of(points)
         self._put(key)
 
     def _put(self, key: tuple[int, int]) -> None:
@@ -334,7 +343,11 @@ class Tomogram:
         points = self._points[key]
         self._shifts[key] = self._found.shift_mm(line=key[0], direction=points.direction)
         gain = self._gain(points.angle_deg)
-        self._sinogram.add(place(points, grid=self.grid, shift_mm=self._shifts[key], gain=gain))
+        self._sinogram.add(place(points, grid=self.grid, shift_mm=self._shifts[key], gain=gain, largest_gap=self._largest_gap))
+
+    def _mass_of(self, points: LinePoints, *, shift_mm: float = 0.0) -> MassProfile:
+        gain = self._gain(points.angle_deg)
+        return place_mass(points, grid=self.grid, shift_mm=shift_mm, gain=gain, largest_gap=self._largest_gap)
 
     def _gain(self, angle_deg: float) -> Array | None:
         """Give what the intensities of a line are multiplied by for its absorption; None where nothing is known of it."""
@@ -353,7 +366,7 @@ class Tomogram:
             if change is None:
                 return
             for key, points in self._points.items():
-                self._profiles[key] = place_mass(points, grid=self.grid, gain=self._gain(points.angle_deg))
+                self._profiles[key] = self._mass_of(points)
                 self._put(key)
             self._correct()
             centre_mm = self._reconstruction.centre_mm
@@ -410,9 +423,7 @@ class Tomogram:
         mass, is_measured = np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
         for projection in projections:
             key = (projection.key.line, projection.key.attempt)
-            mass[key[0]] = place_mass(
-                self._points[key], grid=self.grid, shift_mm=self._shifts[key], gain=self._gain(projection.angle_deg)
-            ).mass
+            mass[key[0]] = self._mass_of(self._points[key], shift_mm=self._shifts[key]).mass
             is_measured[projection.key.line] = projection.is_measured
         return mass, is_measured
 

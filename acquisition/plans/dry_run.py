@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+
 from acquisition.plans.catalogue import programme_of
 from acquisition.plans.dose import dose_in_words, highest_dose_gy
 from acquisition.plans.layout import Layout, complaints, layout_of, sweep_ends, wound_by
@@ -184,7 +186,8 @@ def _turning(profile: Profile, layout: Layout) -> str:
 
 
 def _turned(profile: Profile, layout: Layout) -> str:
-    rotation, turns = profile.control.rotation, turns_deg(layout.grid.angles_deg)
+    still = [line.sweep.still for line in layout.lines if line.sweep.axis == "fast"]
+    rotation, turns = profile.control.rotation, turns_deg(np.array(still) if still else layout.grid.angles_deg)
     return f"{float(turns.sum()):.0f} deg in {sum(move_s(rotation, turn) for turn in turns):.0f} s"
 
 

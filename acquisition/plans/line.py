@@ -2,6 +2,8 @@
 
 Every motion is a message to the RunEngine, so that a pause stops it. After each wait the interruption count is looked at: a
 wait that a pause cut short returns as if all were done. A line that did not give all its frames raises, and never flies on.
+Each group of motions has a name of its own: one that failed before it was waited for would end the wait of its namesake in the
+next attempt at once (bluesky 1.15.1), with the axes still on their way.
 """
 
 import time
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bluesky import Msg
 from bluesky import plan_stubs as bps
+from bluesky.utils import short_uid
 from numpy.typing import NDArray
 
 from acquisition.announce import Announcer
@@ -91,10 +94,10 @@ class Flyer:
         flight = self.layout.flight
         n_images = n_lines * flight.n_points
         exposure = Exposure(exposure_s=flight.exposure_s, period_s=flight.period_s, n_images=n_images)
-        yield from self._started(bps.prepare(self.devices.detector, exposure, group="configure"))
-        yield from bps.wait(group="configure", timeout=4 * ANSWER_S)
-        yield from self._started(bps.kickoff(self.devices.detector, group="arm"))
-        yield from bps.wait(group="arm", timeout=4 * ANSWER_S)
+        for command in (partial(bps.prepare, self.devices.detector, exposure), partial(bps.kickoff, self.devices.detector)):
+            group = short_uid("arm")
+            yield from self._started(command(group=group))
+            yield from bps.wait(group=group, timeout=4 * ANSWER_S)
         series = yield from bps.rd(self.devices.detector.series)
         stretch = Stretch(series=int(series), n_interruptions=n_interruptions, n_images=n_images)
         self._check(stretch)
@@ -113,8 +116,9 @@ class Flyer:
         yield from self._set_speed(sweeping, line.sweep.speed, stretch)
         yield from self._past_topup()
         self._check(stretch)
-        yield from self._started(bps.kickoff(self.devices.trigger, group="gates"))
-        yield from bps.wait(group="gates", timeout=ANSWER_S)
+        gates = short_uid("gates")
+        yield from self._started(bps.kickoff(self.devices.trigger, group=gates))
+        yield from bps.wait(group=gates, timeout=ANSWER_S)
         self._check(stretch)
         self.announcer.announce_line(line, series=stretch.series, first_image_id=stretch.next_image_id)
         left_s = yield from bps.rd(self.devices.ring.countdown)
@@ -152,22 +156,24 @@ class Flyer:
             period_s=flight.period_s,
             exposure_s=flight.exposure_s,
         )
+        turn = short_uid("turn")
         position = yield from bps.rd(sweeping.user_readback)
         if abs(position - sweep.start) > described.tolerance:
             yield from self._set_speed(sweeping, described.speed, stretch)
-            yield from self._started(bps.abs_set(sweeping, sweep.start, group="turn"))
-        yield from self._started(bps.abs_set(standing, sweep.still, group="turn"))
-        yield from self._started(bps.prepare(self.devices.trigger, train, group="turn"))
-        yield from self._started(bps.abs_set(self.devices.shutter, OPEN if self.has_beam else CLOSED, group="turn"))
-        yield from bps.wait(group="turn", timeout=self._turn_deadline_s())
+            yield from self._started(bps.abs_set(sweeping, sweep.start, group=turn))
+        yield from self._started(bps.abs_set(standing, sweep.still, group=turn))
+        yield from self._started(bps.prepare(self.devices.trigger, train, group=turn))
+        yield from self._started(bps.abs_set(self.devices.shutter, OPEN if self.has_beam else CLOSED, group=turn))
+        yield from bps.wait(group=turn, timeout=self._turn_deadline_s())
         self._check(stretch)
 
     def _set_speed(self, axis: Any, speed: float, stretch: Stretch) -> Plan:
         """Set an axis' speed and read it back: a controller clamps what it cannot do."""
         velocity = axis.velocity
         if (yield from bps.rd(velocity)) != speed:
-            yield from self._started(bps.abs_set(velocity, speed, group="speed"))
-            yield from bps.wait(group="speed", timeout=ANSWER_S)
+            group = short_uid("speed")
+            yield from self._started(bps.abs_set(velocity, speed, group=group))
+            yield from bps.wait(group=group, timeout=ANSWER_S)
         self._check(stretch)
         found = yield from settled(velocity, speed)
         if abs(found - speed) > 1e-4 * speed:
@@ -185,8 +191,9 @@ class Flyer:
 
     def put_shutter(self, position: int) -> Plan:
         """Open or close the shutter, and see that it has."""
-        yield from self._started(bps.abs_set(self.devices.shutter, position, group="shutter"))
-        yield from bps.wait(group="shutter", timeout=ANSWER_S)
+        group = short_uid("shutter")
+        yield from self._started(bps.abs_set(self.devices.shutter, position, group=group))
+        yield from bps.wait(group=group, timeout=ANSWER_S)
 
     def _refuse_topped_up(self, left_s: float, *, flew_s: float) -> Plan:
         now_s = yield from bps.rd(self.devices.ring.countdown)
@@ -194,12 +201,12 @@ class Flyer:
             raise LineFailedError("the top-up began in the line")
 
     def _sweep(self, line: Flown, stretch: Stretch) -> Plan:
-        deadline_s = 2 * self.layout.line_s + ANSWER_S
+        deadline_s, sweep = 2 * self.layout.line_s + ANSWER_S, short_uid("sweep")
         self._check(stretch)
-        yield from self._started(bps.complete(self.devices.trigger, group="sweep"))
+        yield from self._started(bps.complete(self.devices.trigger, group=sweep))
         self._check(stretch)
-        yield from self._started(bps.abs_set(of_sweep(self.devices, line.sweep)[0], line.sweep.end, group="sweep"))
-        yield from bps.wait(group="sweep", timeout=deadline_s)
+        yield from self._started(bps.abs_set(of_sweep(self.devices, line.sweep)[0], line.sweep.end, group=sweep))
+        yield from bps.wait(group=sweep, timeout=deadline_s)
         self._check(stretch)
         n_gates = yield from settled(self.devices.trigger.count, self.layout.flight.n_points)
         if n_gates != self.layout.flight.n_points:
@@ -209,8 +216,9 @@ class Flyer:
         n_points = self.layout.flight.n_points
         wanted = stretch.next_image_id + n_points
         asked_s = self.clock()
-        yield from self._started(bps.abs_set(self.images, wanted, group="images"))
-        yield from bps.wait(group="images", timeout=n_points * IMAGES_S + ANSWER_S)
+        images = short_uid("images")
+        yield from self._started(bps.abs_set(self.images, wanted, group=images))
+        yield from bps.wait(group=images, timeout=n_points * IMAGES_S + ANSWER_S)
         self._check(stretch)
         self.waits.add("the detector's images", self.clock() - asked_s)
         self._tell_if_late(self.clock() - asked_s)

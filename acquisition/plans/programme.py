@@ -5,13 +5,14 @@ A programme is a list of steps, known to the last frame before anything moves. A
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from acquisition.plans.layout import Layout
+from acquisition.plans.densify import Densify
+from acquisition.plans.layout import Layout, Sweep
 from acquisition.plans.steering import Wanted
 from acquisition.plans.timing import move_s
 from acquisition.plans.until import Until
-from operando.profile import Profile
+from operando.profile import Control, Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class PlannedRun:
     channel: str | None = ""
     """The cycler's channel of the cell in the beam: ``""`` is the profile's own, None one that nobody reads."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    densify: Densify | None = None
+    """What of an earlier run flies again; where it lies is known only then, so that ``layout`` is as long, and elsewhere."""
 
     @property
     def duration_s(self) -> float:
@@ -54,6 +57,26 @@ class Wait:
 
 
 Step = PlannedRun | Move | Wait
+
+
+def approach_s(control: Control, layout: Layout, *, at: tuple[float, float]) -> float:
+    """Give how much longer a layout takes than it says where the axes stand elsewhere at first, s.
+
+    Parameters
+    ----------
+    at
+        Where fast axis and rotation stand. A layout that sweeps the fast axis counts the first turn from zero itself.
+    """
+    first = layout.lines[0].sweep
+    to = _stands(first, at="start")
+    needed_s = max(move_s(control.fast, abs(to[0] - at[0])), move_s(control.rotation, abs(to[1] - at[1])))
+    return needed_s - (move_s(control.rotation, abs(to[1])) if first.axis == "fast" else 0.0)
+
+
+def _stands(sweep: Sweep, *, at: Literal["start", "end"]) -> tuple[float, float]:
+    """Give where fast axis and rotation stand at the start or end of a sweep."""
+    swept = sweep.start if at == "start" else sweep.end
+    return (swept, sweep.still) if sweep.axis == "fast" else (sweep.still, swept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +109,13 @@ class Programme:
 
     @property
     def duration_s(self) -> float:
-        """Estimated time at most, s; the hexapod is taken to start from zero."""
-        elapsed_s = 0.0
+        """Estimated time at most, s; all axes are taken to start from zero."""
+        elapsed_s, at = 0.0, (0.0, 0.0)
         pose: dict[str, float] = {}
         for step in self.steps:
             if isinstance(step, PlannedRun):
-                elapsed_s += step.duration_s
+                elapsed_s += step.duration_s + approach_s(self.profile.control, step.layout, at=at)
+                at = _stands(step.layout.lines[-1].sweep, at="end")
             elif isinstance(step, Move):
                 ways = [abs(target - pose.get(axis, 0.0)) for axis, target in step.pose.items()]
                 elapsed_s += max(move_s(self.profile.control.fast, way) for way in ways)

@@ -17,7 +17,7 @@ APPROACH_TOLERANCES = 20
 must move, and by more than it calls arrived."""
 
 
-def rest_of(layout: Layout, *, start_line: int) -> Layout:
+def rest_of(profile: Profile, layout: Layout, *, start_line: int) -> Layout:
     """Give the lines from ``start_line`` on, with the numbers, angles and directions that they have in the whole.
 
     Raises
@@ -28,8 +28,10 @@ def rest_of(layout: Layout, *, start_line: int) -> Layout:
     n_lines = len(layout.lines)
     if not 0 <= start_line < n_lines:
         raise ProfileError(f"start_line is {start_line}, the scan has lines 0 to {n_lines - 1}: choose one of them")
-    part = (n_lines - start_line) / n_lines
-    return replace(layout, lines=layout.lines[start_line:], total_s=layout.total_s * part)
+    rest = layout.lines[start_line:]
+    turns = turns_deg(np.array([line.angle_deg for line in rest]))
+    turning_s = sum(move_s(profile.control.rotation, turn) for turn in turns)
+    return replace(layout, lines=rest, total_s=len(rest) * (layout.line_s + OVERHEAD_S) + turning_s)
 
 
 def lines_at(profile: Profile, angles_deg: Sequence[float]) -> Layout:

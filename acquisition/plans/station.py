@@ -3,24 +3,29 @@
 import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from bluesky import Msg
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
+from bluesky.utils import short_uid
 
 from acquisition.announce import Announcer
 from acquisition.cell.history import CellHistory
 from acquisition.metadata import run_metadata
 from acquisition.plans.between import Backlog
+from acquisition.plans.densify import STEPS_IN_ONE, Disc, dense_layout, n_frames_of_map, named_disc
 from acquisition.plans.dry_run import check_programme
 from acquisition.plans.interruptions import Interruptions
 from acquisition.plans.programme import Move, PlannedRun, Programme, Wait
 from acquisition.plans.steering import Asks, Steering
 from acquisition.plans.xrdct import check_beamline, xrdct
 from operando.errors import ProfileError
+from operando.messages import RunStarted
+from operando.scan import TomogramGrid
 
 if TYPE_CHECKING:
     from acquisition.devices.beamline import BeamlineDevices
@@ -85,8 +90,10 @@ def fly_programme(station: Station, programme: Programme, *, metadata: dict[str,
                 station.announcer.notice("info", f"{programme.plan} ends after {n_flown} runs: {reason}")
                 return
             if isinstance(step, PlannedRun):
-                yield from _run(station, programme, step, number=n_flown, metadata=shared)
-                n_flown += 1
+                run = step if step.densify is None else (yield from _located(station, step))
+                if run is not None:
+                    yield from _run(station, programme, run, number=n_flown, metadata=shared)
+                    n_flown += 1
             elif isinstance(step, Move):
                 yield from interruptions.undisturbed(partial(_move, station.devices, step))
             else:
@@ -151,9 +158,57 @@ def _run(station: Station, programme: Programme, run: PlannedRun, *, number: int
         has_beam=run.has_beam,
         end_wish=station.end_wish,
         cell_complaint=station.cell_complaint,
-        steering=_steering(station, programme),
+        steering=None if run.densify is not None else _steering(station, programme),
         metadata=of_run,
     )
+
+
+def _located(station: Station, run: PlannedRun) -> Generator[Msg, Any, PlannedRun | None]:
+    """Return a run that makes an earlier one denser as it flies, now that this one is there; None, and why, if it cannot."""
+    wanted, announcer = run.densify, station.announcer
+    if wanted is None:
+        return run
+    earlier = announcer.newest_tomogram() if wanted.run == LAST else wanted.run
+    started, flown = announcer.plan_and_lines(earlier)
+    if started is None or not flown or started.metadata.get("sweep"):
+        announcer.notice("warning", f"nothing is made denser: no run {earlier or 'of a tomogram'} with lines is in the journal")
+        return None
+    if wanted.x_mm is not None and wanted.y_mm is not None:
+        disc: Disc | None = Disc(x_mm=wanted.x_mm, y_mm=wanted.y_mm, radius_mm=wanted.radius_mm)
+    else:
+        disc = (yield from named_disc(station.asks, wanted, run=earlier)) if station.asks is not None else None
+    if disc is None:
+        announcer.notice("warning", "nothing is made denser: the analysis names no place, or was silent; name x_mm and y_mm")
+        return None
+    grid = _grid_to_refine(started)
+    lines = wanted.lines(grid, flown)
+    layout = dense_layout(run.profile, grid, disc, lines)
+    announcer.notice(
+        "info",
+        f"{len(lines)} lines fly again within {disc.radius_mm:g} mm of ({disc.x_mm:.3g}, {disc.y_mm:.3g}) mm, "
+        f"{layout.flight.n_points} points at {layout.flight.step_mm:g} mm each",
+    )
+    metadata = {
+        **run.metadata,
+        "densifies": earlier,
+        "region": {"x_mm": disc.x_mm, "y_mm": disc.y_mm, "radius_mm": disc.radius_mm},
+        "n_frames_of_map": n_frames_of_map(grid, layout, flown),
+    }
+    scan = run.profile.scan.model_copy(update={"step_mm": layout.grid.step_mm, "n_points": layout.grid.n_points})
+    return replace(run, profile=run.profile.model_copy(update={"scan": scan}), layout=layout, metadata=metadata)
+
+
+def _grid_to_refine(started: RunStarted) -> TomogramGrid:
+    """Give the grid of a run; of one that is denser itself, that of the run before it, so that both stand on one grid."""
+    grid = TomogramGrid(
+        angles_deg=np.array(started.angles_deg),
+        first_position_mm=started.first_position_mm,
+        step_mm=started.step_mm,
+        n_points=started.n_points,
+    )
+    if not started.metadata.get("densifies"):
+        return grid
+    return replace(grid, step_mm=STEPS_IN_ONE * grid.step_mm, n_points=(grid.n_points - 1) // STEPS_IN_ONE + 1)
 
 
 def _steering(station: Station, programme: Programme) -> Steering | None:
@@ -171,10 +226,10 @@ def _end_reached(station: Station, programme: Programme, *, began_s: float) -> s
 
 
 def _move(devices: "BeamlineDevices", move: Move) -> Plan:
-    axes = _axes(devices)
+    axes, group = _axes(devices), short_uid("move")
     for name, target in move.pose.items():
-        yield from bps.abs_set(axes[name], target, group="move")
-    yield from bps.wait(group="move", timeout=MOVE_S)
+        yield from bps.abs_set(axes[name], target, group=group)
+    yield from bps.wait(group=group, timeout=MOVE_S)
 
 
 def _wait(station: Station, wait: Wait, *, began_s: float) -> Plan:

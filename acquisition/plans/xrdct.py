@@ -14,7 +14,7 @@ import structlog
 from bluesky import Msg
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import FailedStatus
+from bluesky.utils import FailedStatus, short_uid
 
 from acquisition.announce import Announcer
 from acquisition.cell.history import CellHistory
@@ -264,8 +264,7 @@ def _pause_for_cell(flyer: Flyer) -> Plan:
 def _wait_for_good_time(flyer: Flyer, holder: Holder) -> Plan:
     """Wait for reduction and top-up, with the shutter closed while reduction is behind."""
     if holder.must_hold():
-        yield from bps.abs_set(flyer.devices.shutter, CLOSED, group="hold")
-        yield from bps.wait(group="hold", timeout=ANSWER_S)
+        yield from _close(flyer.devices)
         yield from flyer.waits.during("the reduction", holder.hold())
     topup = wait_past_topup(
         flyer.devices.ring.countdown,
@@ -293,8 +292,9 @@ def _rest(
 
 
 def _close(devices: "BeamlineDevices") -> Plan:
-    yield from bps.abs_set(devices.shutter, CLOSED, group="close")
-    yield from bps.wait(group="close", timeout=ANSWER_S)
+    group = short_uid("close")
+    yield from bps.abs_set(devices.shutter, CLOSED, group=group)
+    yield from bps.wait(group=group, timeout=ANSWER_S)
 
 
 def _put_speeds(devices: "BeamlineDevices", speeds: Mapping[str, float]) -> None:
@@ -308,8 +308,9 @@ def _described(profile: Profile, axis: str) -> Axis:
 
 def _restore_speed(axis: Any, speed: float) -> Plan:
     yield from bps.stop(axis)
-    yield from bps.abs_set(axis.velocity, speed, group="restore")
-    yield from bps.wait(group="restore", timeout=ANSWER_S)
+    group = short_uid("restore")
+    yield from bps.abs_set(axis.velocity, speed, group=group)
+    yield from bps.wait(group=group, timeout=ANSWER_S)
 
 
 def _again_after_late_failures(plan: Callable[[], Plan]) -> Plan:

@@ -65,6 +65,11 @@ def rest_of_run(profile: Profile, journal: Sequence[Message]) -> Profile:
         plan = tomograms[-1].plan if tomograms else "no tomogram"
         raise DataError(f"found {plan}, wanted a tomogram flown by {' or '.join(PLANS)}: begin it anew with operando run")
     newest = tomograms[-1]
+    if newest.metadata.get("densifies"):
+        raise DataError(
+            f"run {newest.run} makes a disc of {newest.metadata['densifies']} denser: what it flew is in the map; for the rest "
+            "fly the plan densify again"
+        )
     runs, run = [newest.run], newest
     while (earlier := str(run.metadata.get("continues", ""))) in started and earlier not in runs:
         run = started[earlier]

@@ -60,7 +60,7 @@ def frames_in_archive(out: Path) -> dict[str, Any]:
     missing: list[tuple[int, int]] = []
     start_s, end_s = np.inf, -np.inf
     for path in sorted((out / "lines").rglob("*.h5")):
-        if path.parent.name.endswith("-turned"):
+        if path.parent.name.endswith(("-turned", "-denser")):
             continue  # put together from other line files
         with h5py.File(path, "r") as file:
             entry = file["entry"]

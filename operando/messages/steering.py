@@ -1,4 +1,7 @@
-"""What a plan may ask the analysis, and what it answers: how far the map is, so that lines fly again or the scan ends."""
+"""What a plan may ask the analysis, and what it answers: how far the map is, and where it has the most detail.
+
+Lines fly again, the scan ends, or a part of it flies again with finer steps.
+"""
 
 from typing import Annotated, Literal
 
@@ -20,6 +23,8 @@ class SteeringAsked(Message):
     """None asks for the whole slice."""
     over_lines: Annotated[int, Field(ge=1)] = 1
     """Over how many lines the change is asked for."""
+    detail_radius_mm: Annotated[float, Field(gt=0)] | None = None
+    """Radius of the disc to be named in which the map has the most detail; None asks for none."""
 
 
 class SteeringAnswered(Message):
@@ -39,4 +44,7 @@ class SteeringAnswered(Message):
     """Root mean square change of the voxels over the lines that were asked for; None while there is no map so far back."""
     missing: dict[Count, Count]
     """Points missing of each line that has holes, by the number of the line."""
+    detail_x_mm: Finite | None = None
+    """Middle of the disc that was asked for, from the rotation axis; None if none was, or the map shows no detail."""
+    detail_y_mm: Finite | None = None
     time_s: Finite

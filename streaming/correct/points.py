@@ -18,7 +18,7 @@ from streaming.correct.beam import BeamReadings, Reference, beam_scale
 from streaming.correct.outside import outside_points
 from streaming.correct.transmission import transmission_from_diode
 from streaming.line import Line
-from streaming.sinogram import Projection, line_offset, make_resampling, shifted_grid
+from streaming.sinogram import LARGEST_GAP, Projection, line_offset, make_resampling, shifted_grid
 
 Array = NDArray[np.float64]
 
@@ -164,7 +164,14 @@ def make_points(line: Line, *, live: LiveChannels, estimator: str, reference: Re
     )
 
 
-def place(points: LinePoints, *, grid: TomogramGrid, shift_mm: float = 0.0, gain: Array | None = None) -> Projection:
+def place(
+    points: LinePoints,
+    *,
+    grid: TomogramGrid,
+    shift_mm: float = 0.0,
+    gain: Array | None = None,
+    largest_gap: float = LARGEST_GAP,
+) -> Projection:
     """Put a line on a grid by its positions: that of the tomogram, moved by less than a step to where the points really are.
 
     Parameters
@@ -177,10 +184,12 @@ def place(points: LinePoints, *, grid: TomogramGrid, shift_mm: float = 0.0, gain
         How far its points really lie above their positions.
     gain
         What intensities are multiplied by at each grid point, shape (n_grid_points,); None is 1.
+    largest_gap
+        Steps between two points that are interpolated over, see :func:`streaming.sinogram.make_resampling`.
     """
     positions_mm = points.positions_mm + shift_mm
     offset = line_offset(positions_mm, points.is_received, grid)
-    resampling = make_resampling(positions_mm, points.is_received, shifted_grid(grid, offset))
+    resampling = make_resampling(positions_mm, points.is_received, shifted_grid(grid, offset), largest_gap=largest_gap)
     factor = np.ones(grid.n_points) if gain is None else gain
     return Projection(
         key=points.key,
@@ -197,9 +206,16 @@ def place(points: LinePoints, *, grid: TomogramGrid, shift_mm: float = 0.0, gain
     )
 
 
-def place_mass(points: LinePoints, *, grid: TomogramGrid, shift_mm: float = 0.0, gain: Array | None = None) -> MassProfile:
+def place_mass(
+    points: LinePoints,
+    *,
+    grid: TomogramGrid,
+    shift_mm: float = 0.0,
+    gain: Array | None = None,
+    largest_gap: float = LARGEST_GAP,
+) -> MassProfile:
     """Do what :func:`place` does for the mass alone."""
-    resampling = make_resampling(points.positions_mm + shift_mm, points.is_received, grid)
+    resampling = make_resampling(points.positions_mm + shift_mm, points.is_received, grid, largest_gap=largest_gap)
     factor = np.ones(grid.n_points) if gain is None else gain
     return MassProfile(
         key=points.key,

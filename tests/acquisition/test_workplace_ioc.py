@@ -74,7 +74,7 @@ def test_session_finds_engine_devices_and_plans_and_flies_what_the_dry_run_says(
         names["close"]()
     (started,), (stopped,) = of(RunStarted, out), of(RunStopped, out)
     assert sum(len(one.positions_mm) for one in of(LineFlown, out)) == rehearsed.programme.n_frames
-    assert started.estimated_duration_s == pytest.approx(rehearsed.programme.duration_s)
+    assert started.estimated_duration_s == pytest.approx(rehearsed.layout.total_s)
     assert_dry_run_is_what_the_gates_saw(rehearsed, wet.pulses)
     # The estimate is no promise on a busy machine, but it must not be far above what was needed.
     assert stopped.time_s - started.time_s > 0.5 * rehearsed.programme.duration_s

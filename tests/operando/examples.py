@@ -226,7 +226,7 @@ EXAMPLES: list[Message] = [
         time_s=1003.6,
     ),
     ScanState(state="paused", plan="xrdct", reason="wished by viewer", time_s=1003.6),
-    SteeringAsked(run="r1", x_mm=0.5, y_mm=-0.25, radius_mm=1.0, over_lines=4),
+    SteeringAsked(run="r1", x_mm=0.5, y_mm=-0.25, radius_mm=1.0, over_lines=4, detail_radius_mm=0.3),
     SteeringAnswered(
         run="r1",
         n_lines=12,
@@ -236,6 +236,8 @@ EXAMPLES: list[Message] = [
         sigma=0.04,
         change=None,
         missing={3: 2},
+        detail_x_mm=0.75,
+        detail_y_mm=-0.5,
         time_s=1003.6,
     ),
     Refused(text="run r0 is not known here"),

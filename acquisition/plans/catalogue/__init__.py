@@ -23,6 +23,7 @@ from acquisition.plans.catalogue.table import arguments_of as arguments_of
 from acquisition.plans.catalogue.table import make_programme as make_programme
 from acquisition.plans.catalogue.table import programme_of as programme_of
 from acquisition.plans.catalogue.tomograms import continuous_rotation as continuous_rotation
+from acquisition.plans.catalogue.tomograms import densify as densify
 from acquisition.plans.catalogue.tomograms import series as series
 from acquisition.plans.catalogue.tomograms import slice_stack as slice_stack
 from acquisition.plans.catalogue.tomograms import sparse_series as sparse_series

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from acquisition.plans.densify import Densify, Disc, dense_layout
 from acquisition.plans.layout import layout_of
 from acquisition.plans.programme import PlannedRun
 from acquisition.plans.shapes import point_at
@@ -19,6 +20,15 @@ def with_scan(profile: Profile, **changes: Any) -> Profile:
 def tomogram_run(profile: Profile, **metadata: Any) -> PlannedRun:
     """Give one tomogram as the profile describes it."""
     return PlannedRun(profile=profile, layout=layout_of(profile), purpose="tomogram", metadata=metadata)
+
+
+def dense_run(profile: Profile, wanted: Densify) -> PlannedRun:
+    """Give a run that flies a disc of the newest tomogram again; its place, if not known yet, is taken to be the middle."""
+    grid = layout_of(profile).grid
+    lines = wanted.lines(grid, range(grid.angles_deg.size))
+    disc = Disc(x_mm=wanted.x_mm or 0.0, y_mm=wanted.y_mm or 0.0, radius_mm=wanted.radius_mm)
+    layout = dense_layout(profile, grid, disc, lines)
+    return PlannedRun(profile=profile, layout=layout, purpose="tomogram", densify=wanted)
 
 
 def point_run(profile: Profile, *, n_frames: int, position_mm: float | None, angle_deg: float, purpose: str) -> PlannedRun:

@@ -8,7 +8,15 @@ from pydantic import ValidationError, validate_call
 
 from acquisition.plans.catalogue.places import beam_damage, multi_cell, point_against_time, single_line
 from acquisition.plans.catalogue.setting_up import air_and_transmission, align, calibrate, dark, sign_test
-from acquisition.plans.catalogue.tomograms import continuous_rotation, series, slice_stack, sparse_series, steered, xrdct
+from acquisition.plans.catalogue.tomograms import (
+    continuous_rotation,
+    densify,
+    series,
+    slice_stack,
+    sparse_series,
+    steered,
+    xrdct,
+)
 from acquisition.plans.programme import Programme
 from operando.errors import ProfileError
 from operando.profile import Profile
@@ -19,6 +27,7 @@ CATALOGUE: Mapping[str, Callable[..., Programme]] = {
         xrdct,
         continuous_rotation,
         steered,
+        densify,
         slice_stack,
         series,
         sparse_series,

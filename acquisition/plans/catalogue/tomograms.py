@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from acquisition.plans.catalogue.arguments import Count, Finite, Positive, Several
-from acquisition.plans.catalogue.runs import refuse_fast_axis, tomogram_run, with_scan
+from acquisition.plans.catalogue.runs import dense_run, refuse_fast_axis, tomogram_run, with_scan
+from acquisition.plans.densify import Densify
 from acquisition.plans.layout import layout_of
 from acquisition.plans.programme import Move, PlannedRun, Programme, Step, Wait
 from acquisition.plans.shapes import rest_of
@@ -49,7 +50,7 @@ def xrdct(
         angle_range_deg=angle_range_deg,
         order=order,
     )
-    layout = rest_of(layout_of(changed), start_line=start_line)
+    layout = rest_of(changed, layout_of(changed), start_line=start_line)
     metadata = {"start_line": start_line, "continues": continues} if start_line or continues else {}
     run = PlannedRun(profile=changed, layout=layout, purpose="tomogram", metadata=metadata)
     return Programme(plan="xrdct", profile=changed, steps=(run,))
@@ -102,6 +103,8 @@ def steered(
     over_lines: Count = 4,
     least_lines: Count = 8,
     missing_points: Count | None = None,
+    densify_radius_mm: Positive | None = None,
+    densify_every: Count = 1,
 ) -> Programme:
     """Fly a tomogram as the map asks for it: lines with holes again, and no more lines than are needed.
 
@@ -124,6 +127,10 @@ def steered(
         No condition ends the scan before so many lines are in the map.
     missing_points
         Fly a line again, once, if at least so many of its points are missing.
+    densify_radius_mm
+        When the tomogram is over, fly the disc of this radius in which the map has the most detail again at half the step.
+    densify_every
+        Only at one of so many angles.
     """
     wanted = Wanted(
         change_below=change_below,
@@ -137,7 +144,38 @@ def steered(
         least_lines=least_lines,
         missing_points=missing_points,
     )
-    return Programme(plan="steered", profile=profile, steps=(tomogram_run(profile),), steering=wanted)
+    steps = [tomogram_run(profile)]
+    if densify_radius_mm is not None:
+        steps.append(dense_run(profile, Densify(radius_mm=densify_radius_mm, every=densify_every)))
+    return Programme(plan="steered", profile=profile, steps=tuple(steps), steering=wanted)
+
+
+def densify(
+    profile: Profile,
+    *,
+    radius_mm: Positive,
+    x_mm: Finite | None = None,
+    y_mm: Finite | None = None,
+    every: Count = 1,
+    run: str = "last",
+) -> Programme:
+    """Fly a disc of a tomogram that is there again, at half its step; both make one map.
+
+    Each line flies over the disc alone, and one step more on either side.
+
+    Parameters
+    ----------
+    radius_mm
+        Of the disc.
+    x_mm, y_mm
+        Its middle, from the rotation axis; without them the analysis names the disc in which the map has the most detail.
+    every
+        Fly one of so many angles again.
+    run
+        Id of the run of the tomogram, or ``last``.
+    """
+    wanted = Densify(radius_mm=radius_mm, x_mm=x_mm, y_mm=y_mm, every=every, run=run)
+    return Programme(plan="densify", profile=profile, steps=(dense_run(profile, wanted),))
 
 
 def slice_stack(profile: Profile, *, heights_mm: Several, axis: str = "z") -> Programme:

@@ -25,7 +25,7 @@ from acquisition.plans.xrdct import xrdct
 from operando.bus.store import MemoryStore
 from operando.messages import CellReading, Document, Message
 from operando.profile import Profile, read_profile
-from operando.profile.surroundings import SignPin
+from operando.profile.surroundings import Dose, SignPin
 
 HASTE = 300.0
 
@@ -434,6 +434,15 @@ class FakeBeamline:
         )
 
 
+def fly_before(engine: RunEngine, beamline: FakeBeamline, name: str) -> None:
+    """Fly what a plan wants to find in the journal: the tomogram that is to be made denser."""
+    if name == "densify":
+        engine(beamline.plan(), beamline.announcer.document)
+        beamline.seen.clear()
+        for axis in (beamline.devices.fast, beamline.devices.rotation):
+            axis.user_readback.put(0.0)
+
+
 def place_in(plan: Any) -> Iterator[tuple[str, int]]:
     """Give where a plan stands: code and line of each generator, from the outermost to the one that gave the message."""
     while plan is not None and getattr(plan, "gi_frame", None) is not None:
@@ -449,7 +458,9 @@ def small_profile() -> Profile:
     rotation = profile.control.rotation.model_copy(update={"low": -60.0})
     control = profile.control.model_copy(update={"channels": {"1": "X:1", "2": "X:2"}, "rotation": rotation})
     pin = SignPin(phase="al", x_mm=1.5, y_mm=0.5)
-    return profile.model_copy(update={"scan": profile.scan.model_copy(update=scan), "control": control, "sign_pin": pin})
+    dose = Dose(flux_photons_s=1e11, energy_kev=60.0, beam_width_mm=0.01, beam_height_mm=0.1, absorption_cm2_g=0.3)
+    changed = {"scan": profile.scan.model_copy(update=scan), "control": control, "sign_pin": pin, "dose": dose}
+    return profile.model_copy(update=changed)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import MsgGenerator
@@ -12,16 +13,20 @@ from bluesky.utils import MsgGenerator
 from acquisition.cell.channels import CellChannels
 from acquisition.plans.bound import plans_of
 from acquisition.plans.catalogue import CATALOGUE, make_programme
+from acquisition.plans.dose import KEV_J, layout_dose_gy
 from acquisition.plans.dry_run import programme_complaints
 from acquisition.plans.station import check_steps
+from acquisition.plans.timing import OVERHEAD_S
 from operando.bus.store import MemoryStore
 from operando.errors import ProfileError
 from operando.messages import CellReading, LineAnnounced, LineFlown, Notice, RunStarted, RunStopped
+from tests.acquisition.plans.conftest import fly_before
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "xrdct": {"start_line": 1},
     "continuous_rotation": {"n_angles": 4, "n_positions": 3, "exposure_s": 0.6},
     "steered": {"x_above": 0.9, "missing_points": 2},
+    "densify": {"radius_mm": 0.005, "x_mm": 0.0, "y_mm": 0.0},
     "slice_stack": {"heights_mm": [0.5, 1.0]},
     "series": {"n_tomograms": 2},
     "sparse_series": {"n_tomograms": 2, "interval_s": 30},
@@ -47,6 +52,7 @@ def fly(engine: RunEngine, small_beamline: Callable[[], Any]) -> Callable[..., A
     def flown(name: str, *, prepare: Callable[[Any], None] = lambda beamline: None, **arguments: Any) -> Any:
         beamline = small_beamline()
         beamline.devices.trigger.goes_on_by_time = name in POINTS
+        fly_before(engine, beamline, name)
         prepare(beamline)
         plan = plans_of(beamline.station, beamline.profile)[name]
         engine(plan(**(arguments or ARGUMENTS[name])), beamline.announcer.document)
@@ -59,9 +65,76 @@ def test_every_plan_has_an_example_here() -> None:
     assert set(ARGUMENTS) == set(CATALOGUE)
 
 
+class Stopwatch:
+    """Adds up how long the ways of a plan would take the real axes: a wait lasts as long as the longest way of its group.
+
+    Ways are those of a motor record: a ramp of fixed time whatever the speed. What servers need to
+    answer is taken as the dry run takes it, for each line.
+    """
+
+    def __init__(self, beamline: Any) -> None:
+        control, devices = beamline.profile.control, beamline.devices
+        self._trigger, self._beamline = devices.trigger, beamline
+        self._ramp_s = {id(devices.rotation): control.rotation.acceleration_s}
+        for axis in (devices.fast, *devices.hexapod.axes.values()):
+            self._ramp_s[id(axis)] = control.fast.acceleration_s
+        self._of_group: dict[Any, float] = {}
+        self.elapsed_s = 0.0
+
+    def __call__(self, message: Any) -> None:
+        group = message.kwargs.get("group")
+        if message.command == "complete":
+            self._pass(OVERHEAD_S)
+        if message.command == "set" and id(message.obj) in self._ramp_s:
+            axis, ramp_s = message.obj, self._ramp_s[id(message.obj)]
+            way, speed = abs(message.args[0] - axis.user_readback.get()), axis.velocity.get()
+            takes_s = way / speed + ramp_s if way > speed * ramp_s else 2 * ramp_s * (way / speed / ramp_s) ** 0.5
+            train = self._trigger.train
+            if self._trigger.is_armed and self._trigger.goes_on_by_time:
+                # The axis comes to rest where it is to stay, and the gates go on.
+                to_gate_s = abs(train.start - axis.user_readback.get()) / speed + 0.5 * ramp_s
+                takes_s = max(takes_s, to_gate_s + (train.n_pulses - 1) * train.period_s + train.exposure_s)
+            self._of_group[group] = max(self._of_group.get(group, 0.0), takes_s)
+        elif message.command == "wait":
+            self._pass(self._of_group.pop(group, 0.0))
+
+    def _pass(self, seconds: float) -> None:
+        self.elapsed_s += seconds
+        # What waits for a time of day sees that it has passed.
+        self._beamline.now_s += seconds
+
+
+def dose_gy(beamline: Any, run: str) -> float:
+    """Give the dose of a run by what its lines did: gates open over the area that the captured positions span."""
+    dose, flight = beamline.profile.dose, next(one for one in beamline.messages(RunStarted) if one.run == run)
+    total = 0.0
+    for line in beamline.messages(LineFlown):
+        if line.run == run:
+            open_s = (len(line.positions_mm) - 1) * flight.period_s + flight.exposure_s
+            area_cm2 = (np.ptp(line.positions_mm) + dose.beam_width_mm) * dose.beam_height_mm / 100
+            total += dose.flux_photons_s * open_s / area_cm2 * dose.energy_kev * KEV_J * dose.absorption_cm2_g * 1000
+    return total
+
+
+TIME_TOLERANCE, TINY_S = 0.02, 0.02
+"""Part of the dry run's time by which the wet run's may differ, and seconds for each line: a dense line begins a little beside
+the end of the one before."""
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_plan_flies_the_runs_lines_and_frames_of_its_programme(fly: Callable[..., Any], name: str) -> None:
-    beamline = fly(name)
+def test_plan_flies_the_runs_lines_frames_time_and_dose_of_its_programme(
+    engine: RunEngine, fly: Callable[..., Any], name: str
+) -> None:
+    watches: list[Stopwatch] = []
+
+    def watch(beamline: Any) -> None:
+        watches.append(Stopwatch(beamline))
+        engine.msg_hook = lambda message: watches[0](message)
+
+    try:
+        beamline = fly(name, prepare=watch)
+    finally:
+        engine.msg_hook = None
     programme = make_programme(name, beamline.profile, ARGUMENTS[name])
     started, stopped = beamline.messages(RunStarted), beamline.messages(RunStopped)
     assert [one.plan for one in started] == [name] * len(programme.runs)
@@ -73,6 +146,13 @@ def test_plan_flies_the_runs_lines_and_frames_of_its_programme(fly: Callable[...
     assert [one.metadata["programme"]["number"] for one in started] == list(range(len(started)))
     assert not any(frame.has_beam for frame in beamline.frames) if name == "dark" else all(f.has_beam for f in beamline.frames)
     assert beamline.devices.shutter.status.get() == 0
+    n_lines = len(beamline.messages(LineFlown))
+    wet_s = watches[0].elapsed_s + sum(seconds for seconds, _ in beamline.slept)
+    assert wet_s == pytest.approx(programme.duration_s, rel=TIME_TOLERANCE, abs=TINY_S * n_lines)
+    for run, planned in zip(started, programme.runs, strict=True):
+        if planned.has_beam:
+            assert layout_dose_gy(planned.layout, beamline.profile.dose) == pytest.approx(dose_gy(beamline, run.run), rel=0.02)
+        assert run.estimated_dose_gy == pytest.approx(layout_dose_gy(planned.layout, beamline.profile.dose))
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -239,7 +319,7 @@ def test_beam_damage_rests_then_compares_a_fresh_slice(fly: Callable[..., Any]) 
 @pytest.mark.parametrize(
     ("name", "arguments", "complaint"),
     [
-        ("nothing", {}, "there is no plan 'nothing': choose one of xrdct, continuous_rotation, steered, slice_stack"),
+        ("nothing", {}, "there is no plan 'nothing': choose one of xrdct, continuous_rotation, steered, densify, slice_stack"),
         ("series", {}, "n_tomograms: Missing required"),
         ("series", {"n_tomograms": "many"}, "n_tomograms: Input should be a valid integer"),
         ("dark", {"frames": 3}, "frames: Unexpected keyword argument; it takes n_frames="),
@@ -281,6 +361,7 @@ def test_sign_test_without_a_pin_in_the_profile_is_refused(small_profile: Any) -
 def test_every_wait_of_every_plan_has_a_deadline(engine: RunEngine, small_beamline: Callable[[], Any], name: str) -> None:
     beamline, timeouts = small_beamline(), []
     beamline.devices.trigger.goes_on_by_time = name in POINTS
+    fly_before(engine, beamline, name)
     hook = engine.msg_hook
     engine.msg_hook = lambda message: timeouts.append(message.kwargs["timeout"]) if message.command == "wait" else None
     try:

@@ -20,7 +20,7 @@ from acquisition.plans.catalogue import CATALOGUE
 from acquisition.safety import CellInterlock
 from operando.messages import CellReading, LineAborted, LineAnnounced, LineFlown, Notice, RunStarted, RunStopped
 from operando.profile import CellLimits
-from tests.acquisition.plans.conftest import place_in
+from tests.acquisition.plans.conftest import fly_before, place_in
 
 EVERY_MESSAGE = False
 
@@ -28,6 +28,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "xrdct": {},
     "continuous_rotation": {"n_angles": 2, "n_positions": 2, "exposure_s": 1.5},
     "steered": {"missing_points": 1},
+    "densify": {"radius_mm": 0.001, "x_mm": 0.0, "y_mm": 0.0},
     "slice_stack": {"heights_mm": [0.5], "axis": "z"},
     "series": {"n_tomograms": 1},
     "sparse_series": {"n_tomograms": 1, "interval_s": 1},
@@ -62,6 +63,7 @@ def fly(
     engine: RunEngine, beamline: Any, name: str, *, abort_at: int | None = None, places: list[Hashable] | None = None
 ) -> None:
     """Fly a plan; abort it as one of its messages is processed, or note the place of each."""
+    fly_before(engine, beamline, name)
     plan = plans_of(beamline.station, beamline.profile)[name](**SHORT[name])
     n_messages = 0
 

@@ -1,8 +1,11 @@
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from bluesky import RunEngine
 
 from operando.messages import LineAborted, LineAnnounced, LineFlown, RunStarted, RunStopped
 
@@ -117,6 +120,30 @@ def test_line_with_a_fault_flies_again_in_a_new_series(
     assert_at_rest(beamline)
     assert beamline.devices.detector.n_armings == 2
     assert len(beamline.messages(LineAborted)) == len(beamline.messages(LineAnnounced)) - 3
+
+
+def test_an_axis_that_fails_before_the_others_are_sent_costs_one_attempt_and_not_the_next(
+    beamline: Any, engine: RunEngine
+) -> None:
+    fast, moves = beamline.devices.fast, []
+    fast.gets_stuck, move = 1, fast.set
+
+    def set_(position: float) -> Any:
+        moves.append(position)
+        if len(moves) == 2:
+            # In the next attempt the way takes its time: nothing of the first may end the wait for it.
+            fast.may_arrive.clear()
+            threading.Timer(0.3, fast.may_arrive.set).start()
+        status = move(position)
+        deadline = time.monotonic() + 20
+        while len(moves) == 1 and not status.done and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return status
+
+    fast.set = set_
+    engine(beamline.plan(), beamline.announcer.document)
+    assert_whole_tomogram(beamline)
+    assert beamline.devices.detector.n_armings == 2
 
 
 def test_line_that_fails_every_time_ends_the_run_in_order(beamline: Any, run: Callable[..., Any]) -> None:
