@@ -130,6 +130,7 @@ def _rows(run: DryRun) -> list[tuple[str, str]]:
     return [
         *_plan_rows(run.programme),
         *_scan_rows(run.profile, run.layout),
+        *_denser_rows(run.programme),
         *_total_rows(run),
         *(("PROBLEM", complaint) for complaint in run.complaints),
     ]
@@ -164,6 +165,18 @@ def _scan_rows(profile: Profile, layout: Layout) -> list[tuple[str, str]]:
         ),
         ("cables", _cables(profile, layout)),
     ]
+
+
+def _denser_rows(programme: Programme) -> list[tuple[str, str]]:
+    rows = []
+    for run in programme.runs:
+        if run.densify is not None:
+            known = run.densify.x_mm is not None and run.densify.y_mm is not None
+            place = f"about ({run.densify.x_mm:g}, {run.densify.y_mm:g}) mm" if known else "where the analysis says"
+            flight = run.layout.flight
+            points = f"{len(run.layout.lines)} lines of {flight.n_points} points, {flight.step_mm:g} mm apart"
+            rows.append(("denser", f"{points}, over {run.densify.radius_mm:g} mm {place}, of a tomogram that is there"))
+    return rows
 
 
 def _angles(profile: Profile, layout: Layout) -> str:

@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from operando.cli.process import compare_maps
 from operando.errors import DataError
 from operando.scan import LineKey
 from streaming.line import Line
 from streaming.line_file import write_line
 from streaming.line_shelf import LineShelf
+from streaming.process import process
+from streaming.recorded import find_recorded
 from streaming.tomogram import Result, Tomogram
 from streaming.turned import TurnedTomogram, is_flown_by_turns
+from tests.streaming.analysing import Beamtime
 from tests.streaming.phantom import Phantom, a_run, demo_profile
 
 RUN = a_run(n_lines=12)
@@ -149,6 +153,17 @@ def test_aborted_turn_counts_for_nothing_until_it_flies_again(phantom: Phantom, 
     again = by_turns.tomogram.result()
     assert again is not None
     assert again.is_measured.all()
+
+
+def test_processing_turns_again_gives_the_same_maps(phantom: Phantom, lines: list[Line], tmp_path: Path) -> None:
+    beamtime = Beamtime(phantom, tmp_path / "run")
+    beamtime.fly(TURNED, turns_of(lines, order=list(range(RUN.n_points))))
+    beamtime.journal.close()
+    recorded = find_recorded(beamtime.out)
+    done = process(recorded, recorded.profile, tmp_path / "again")
+    rows = compare_maps(beamtime.out / "scan.nxs", done.archive)
+    assert len(rows) > 3
+    assert all(row["is_same"] for row in rows.values()), rows
 
 
 def test_line_without_angles_is_no_turn(phantom: Phantom, lines: list[Line], tmp_path: Path) -> None:
