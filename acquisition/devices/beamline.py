@@ -122,6 +122,7 @@ def _build(profile: Profile) -> BeamlineDevices:
         fast: Axis = getattr(hexapod, role_of_pv[control.fast.pv])
     else:
         fast = Axis(control.fast.pv, name="fast", tolerance=control.fast.tolerance, labels={BASELINE})
+    cell = CellMonitor(control.cell, name="cell")
     return BeamlineDevices(
         fast=fast,
         rotation=Rotation(control.rotation.pv, name="rotation", tolerance=control.rotation.tolerance, labels={BASELINE}),
@@ -130,16 +131,21 @@ def _build(profile: Profile) -> BeamlineDevices:
         trigger=TriggerBox(control.trigger, name="trigger"),
         ring=Ring(name="ring", current_pv=control.ring_current, countdown_pv=control.topup_countdown, labels={BASELINE}),
         detector=SimplonDetector(name="detector", detector=profile.detector),
-        cell=CellMonitor(control.cell, name="cell"),
+        cell=cell,
         beam_shutter=EpicsSignalRO(control.beam_shutter, name="beam_shutter") if control.beam_shutter else None,
         watched={one.name: EpicsSignalRO(one.pv, name=one.name, labels={BASELINE}) for one in control.watched},
-        channels={channel: CellMonitor(pvs, name=f"cell_{channel}") for channel, pvs in control.channels.items()},
+        channels={
+            channel: cell if pvs == control.cell else CellMonitor(pvs, name=f"cell_{channel}")
+            for channel, pvs in control.channels.items()
+        },
     )
 
 
 def _await_connection(devices: "Iterable[Device]", others: "Iterable[EpicsSignalRO]" = (), *, deadline: float) -> list[str]:
     """Wait until all signals are connected, and give the names of the process variables that are not at the deadline."""
     from ophyd.signal import EpicsSignalBase
+
+    from acquisition.devices.late import ask_for
 
     signals = {
         walk.item.pvname: walk.item
@@ -148,10 +154,14 @@ def _await_connection(devices: "Iterable[Device]", others: "Iterable[EpicsSignal
         if isinstance(walk.item, EpicsSignalBase) and walk.item.attr_name not in getattr(walk.item.parent, "optional", ())
     }
     signals |= {signal.pvname: signal for signal in others}
+    asked_at = 0.5 * (time.monotonic() + deadline)
     while True:
         missing = [name for name, signal in signals.items() if not signal.connected]
         if not missing or time.monotonic() > deadline:
             return missing
+        if time.monotonic() > asked_at:
+            asked_at = deadline
+            ask_for(signals[name] for name in missing)
         time.sleep(POLL_S)
 
 

@@ -10,6 +10,7 @@ from epics.ca import CASeverityException, ChannelAccessException
 from ophyd import Component, Device, EpicsSignalRO
 from ophyd.utils import DisconnectedError
 
+from acquisition.devices.late import ask_for
 from operando.messages import CellReading
 
 SETTLE_S = 2.0
@@ -63,6 +64,7 @@ class CellMonitor(Device):
         self._elapsed = elapsed
         self._last: CellReading | None = None
         self._served: set[str] = set()
+        self._asked: set[str] = set()
         self._grew_s = elapsed()
 
     def reading(self, *, now_s: float | None = None) -> CellReading | None:
@@ -84,13 +86,18 @@ class CellMonitor(Device):
     def _is_whole(self) -> bool:
         """Tell whether all that the bridge serves is there: variables come, and leave with it, one after the other."""
         connected = {name for name in self.component_names if getattr(self, name).connected}
+        missing = set(self.component_names) - connected
         if connected - self._served:
             self._grew_s = self._elapsed()
-        is_known = len(connected) == len(self.component_names) or self._elapsed() - self._grew_s > SETTLE_S
-        is_whole = is_known and connected >= self._served
         # When all are away, the next bridge may serve others.
         self._served = self._served | connected if connected else set()
-        return is_whole and bool(connected)
+        if not connected or connected != self._served:
+            return False
+        if missing and connected != self._asked and self._elapsed() - self._grew_s > SETTLE_S:
+            self._asked = connected
+            ask_for(getattr(self, name) for name in sorted(missing))
+            return False
+        return not missing or connected == self._asked
 
     def _read(self) -> CellReading | None:
         time_s = _number(self.reading_time)

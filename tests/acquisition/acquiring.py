@@ -117,7 +117,7 @@ def command(beamtime: Beamtime, action: Any, **of_start: Any) -> CommandAnswered
 def end(process: "subprocess.Popen[str]") -> int:
     process.terminate()
     try:
-        return process.wait(timeout=20)
+        return process.wait(timeout=90)
     finally:
         process.kill()
         if process.stdout is not None:

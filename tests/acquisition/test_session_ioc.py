@@ -259,7 +259,9 @@ def test_cells_in_turn_stand_at_their_places_and_carry_the_state_of_their_own_ch
     lines = {run.run: [one for one in of(LineFlown, journal) if one.run == run.run] for run in runs}
     recorded, steady, unread = lines.values()
     assert [len(one) for one in (recorded, steady, unread)] == [2, 2, 2]
-    assert all(one.cell.voltage_v > 3.2 and one.cell.current_a > 2 for one in recorded)
+    # By now the recorded cell may charge or discharge.
+    assert all(one.cell.source and Path(M50T).name.startswith(one.cell.source) for one in recorded)
+    assert all(abs(one.cell.voltage_v - OTHER_CELL_V) > 0.01 for one in recorded)
     assert all(one.cell.voltage_v == pytest.approx(OTHER_CELL_V, abs=1e-6) and one.cell.current_a < 0 for one in steady)
     assert all(one.cell is None for one in unread)
 

@@ -14,6 +14,13 @@ class Slow(FakeEpicsSignalRO):
     """A variable that connects when the test says so."""
 
     connected = False
+    is_lost = False
+    """Whether it connects only when it is asked for."""
+
+    def wait_for_connection(self, timeout: float = 0.0) -> None:
+        if not self.is_lost:
+            raise TimeoutError
+        self.connected = True
 
 
 class Clock:
@@ -61,6 +68,7 @@ def test_a_bridge_that_serves_only_some_variables_is_read_once_no_more_come(cell
     clock.now_s += 0.75 * SETTLE_S  # the first has stood alone for long enough, the second has not
     assert cell.reading() is None
     clock.now_s += 0.5 * SETTLE_S
+    assert cell.reading() is None  # the others are asked for
     reading = cell.reading(now_s=TIME_S)
     assert (reading.voltage_v, reading.current_a) == (3.7, None)
 
@@ -72,3 +80,13 @@ def test_a_reading_stands_while_its_bridge_leaves_variable_by_variable(cell: Any
     cell.current.connected = False
     assert cell.reading(now_s=TIME_S + 9).current_a == -0.5
     assert cell.reading(now_s=TIME_S + 9).age_s == pytest.approx(9)
+
+
+def test_a_variable_whose_first_answer_got_lost_is_asked_for_again(cell: Any, clock: Clock) -> None:
+    for name in cell.component_names:
+        getattr(cell, name).connected = name != "voltage"
+    cell.voltage.is_lost = True
+    assert cell.reading() is None
+    clock.now_s += 1.5 * SETTLE_S
+    assert cell.reading() is None
+    assert cell.reading(now_s=TIME_S).voltage_v == 3.7
