@@ -26,7 +26,7 @@ mpl.use("Agg")
 from matplotlib import pyplot  # The backend first: there may be no screen
 
 FOLDER = Path(__file__).parent / "images"
-N_LINES, N_POINTS = 24, 33
+N_LINES, N_POINTS = 48, 65
 SECTORS = [Sector(centre_deg=centre, half_width_deg=7.5) for centre in np.arange(-90, 90, 15.0)]
 MARKERS = {"nmc": 3.0, "nmc811": 3.0, "ceo2": np.sqrt(3.0), "lab6": 1.0, "al": np.sqrt(3.0)}
 """Which reflection the sinogram shows: c or a over d of the first of these materials that the sample has."""
@@ -50,7 +50,7 @@ def draw(name: str) -> None:
     figure, axes = pyplot.subplots(1, 5, figsize=(15, 3.2), layout="constrained")
     _frame(axes[0], source.frames.frame(shown, image_id=0))
     _caked(axes[1], caked, caked.pattern(shown))
-    _sinogram(axes[2], source.q, measured, sample)
+    _sinogram(axes[2], source.q, measured, sample, _extent(profile))
     _truth(axes[3], sample)
     _voltage(axes[4], scenario)
     figure.suptitle(f"{profile.name}: {profile.description}", fontsize=10)
@@ -81,14 +81,28 @@ def _caked(axis: Any, source: PatternSource, sectors: NDArray[np.float64]) -> No
     axis.set(title="caked, log", xlabel="q (1/angstrom)", ylabel="eta (deg)")
 
 
-def _sinogram(axis: Any, q: NDArray[np.float64], measured: NDArray[np.float64], sample: Slice) -> None:
+def _extent(profile: Profile) -> tuple[float, float, float, float]:
+    """Give the edges of a sinogram of ascending positions: left and right in mm, bottom and top in degree."""
+    scan = profile.scan
+    half_mm = 0.5 * scan.n_points * scan.step_mm
+    return scan.centre_mm - half_mm, scan.centre_mm + half_mm, scan.angle_range_deg, 0.0
+
+
+def _sinogram(
+    axis: Any,
+    q: NDArray[np.float64],
+    measured: NDArray[np.float64],
+    sample: Slice,
+    extent: tuple[float, float, float, float],
+) -> None:
     material = next((name for name in MARKERS if name in sample.materials), sample.materials[0])
     crystal = CRYSTALS[material]
     edge = crystal.c_angstrom if crystal.is_hexagonal else crystal.a_angstrom
     marker = 2 * np.pi * MARKERS.get(material, 1.0) / edge
     near, beside = np.abs(q / marker - 1) < 0.02, np.abs(np.abs(q / marker - 1) - 0.05) < 0.01
-    axis.imshow(measured[..., near].mean(axis=-1) - measured[..., beside].mean(axis=-1), aspect="auto", cmap="viridis")
-    axis.set(title=f"sinogram of {material} at q = {marker:.2f}", xlabel="position", ylabel="line")
+    above = measured[..., near].mean(axis=-1) - measured[..., beside].mean(axis=-1)
+    axis.imshow(above, aspect="auto", cmap="viridis", extent=extent)
+    axis.set(title=f"sinogram of {material} at q = {marker:.2f}", xlabel="position (mm)", ylabel="angle (deg)")
 
 
 def _truth(axis: Any, sample: Slice) -> None:
