@@ -32,7 +32,7 @@ _SIGMA = "sigma of "
 
 
 class MapLayers:
-    """Keeps one layer for each map of a session that was looked at, and one for its uncertainty.
+    """Keeps one layer for each map of a session that was looked at, and one for its uncertainty once it stood alone.
 
     A map that is shown alone has its uncertainty beside it, unless the user wants it alone.
 
@@ -51,6 +51,7 @@ class MapLayers:
         self._removed: set[str] = set()
         """Uncertainties that the user has removed."""
         self._marks: tuple[Mark, ...] = ()
+        self._session: Session | None = None
         self._has_sigma_beside = True
         self._is_compared = False
         self._is_rearranging = False
@@ -95,17 +96,19 @@ class MapLayers:
         wanted = {name: stack for name, stack in session.stacks.items() if name in self._looked_at}
         is_lacking = any(name in scan.maps for name in wanted.keys() - self._pairs.keys() for scan in session.scans)
         active = self._viewer.layers.selection.active
+        self._session = session
         with self.moving(), self.rearranging() if is_lacking else nullcontext():
             for name, stack in wanted.items():
                 self._show(name, stack, session)
             for name in set(self.names) - set(session.stacks):
                 self._blank(name)
             self._step_to(session.timeline.index)
+            if self._alone is not None and _SIGMA + self._alone not in self._pairs:
+                self._put_sigma_beside()
         if not is_first or not self._pairs:
             if is_lacking and active in self._viewer.layers:
                 self._choose_layer(active)
             return False
-        self._put_sigma_beside()
         self._choose_layer(self._pairs[self.names[0]].image)
         return True
 
@@ -143,11 +146,18 @@ class MapLayers:
             for name in self.names:
                 self._pairs[name].caption()
 
+    @property
+    def _alone(self) -> str | None:
+        """The one map that is on the screen, if its uncertainty is to be beside it."""
+        names = self.visible_names
+        return names[0] if len(names) == 1 and self._has_sigma_beside and not self._is_compared else None
+
     def _put_sigma_beside(self) -> None:
         """Show the uncertainty of the one map that is on the screen, if it is wanted and known."""
-        names, is_wanted = self.visible_names, self._has_sigma_beside and not self._is_compared
+        if (alone := self._alone) is not None and _SIGMA + alone not in self._pairs:
+            self._make_sigma(alone)
         sigmas = {name: self._pairs[_SIGMA + name] for name in self.names if _SIGMA + name in self._pairs}
-        changing = [name for name, pair in sigmas.items() if pair.image.visible != (is_wanted and names == [name])]
+        changing = [name for name, pair in sigmas.items() if pair.image.visible != (name == alone)]
         with self.rearranging() if changing else nullcontext():
             for name in changing:
                 sigmas[name].show(is_visible=not sigmas[name].image.visible)
@@ -186,8 +196,7 @@ class MapLayers:
             self._is_rearranging = False
 
     def _show(self, name: str, stack: Stack, session: Session) -> None:
-        shown = session.shown.maps.get(name)
-        newest = shown or next((scan.maps[name] for scan in reversed(session.scans) if name in scan.maps), None)
+        shown, newest = session.shown.maps.get(name), self._newest(name, session)
         if newest is None:
             return
         message = newest.message
@@ -195,23 +204,31 @@ class MapLayers:
         if pair is None:
             pair = self._make(name, title(message), stack.value, message.colormap, (message.low, message.high))
             self._put_in_order(list(session.stacks))
-        pair.give(stack.value, stack.grid, shown)
-        if pair.image.visible:
-            pair.mark(stack.grid, shown, self._marks)
-            self._show_sigma(name, stack, newest, shown)
+        sigma = self._pairs.get(_SIGMA + name)
+        for one, arrays in [(pair, stack.value), *([] if sigma is None else [(sigma, stack.sigma)])]:
+            one.give(arrays, stack.grid, shown)
+            if one.image.visible:
+                one.mark(stack.grid, shown, self._marks)
 
-    def _show_sigma(self, name: str, stack: Stack, newest: Shown[MapPublished], shown: Shown[MapPublished] | None) -> None:
-        """Keep a layer of a map's uncertainty, from the moment when the map itself is first looked at."""
-        if "sigma" not in newest.arrays or _SIGMA + name in self._removed:
+    def _make_sigma(self, name: str) -> None:
+        """Make the layer of a map's uncertainty, when the map first stands alone: napari draws slower with every layer."""
+        stack = None if self._session is None else self._session.stacks.get(name)
+        newest = None if self._session is None else self._newest(name, self._session)
+        if stack is None or newest is None or "sigma" not in newest.arrays or _SIGMA + name in self._removed:
             return
         message = newest.message
         limits = (0.0, SIGMA_SHARE * (message.high - message.low))
-        pair = self._pairs.get(_SIGMA + name) or self._make(
-            _SIGMA + name, f"σ of {title(message)}", stack.sigma, "magma", limits
-        )
-        pair.give(stack.sigma, stack.grid, shown)
-        if pair.image.visible:
-            pair.mark(stack.grid, shown, self._marks)
+        with self.moving(), self.rearranging():
+            pair = self._make(_SIGMA + name, f"σ of {title(message)}", stack.sigma, "magma", limits)
+            pair.give(stack.sigma, stack.grid, newest)
+        # What belongs to the scan on the slider comes with the next sync.
+        self.is_stale = True
+
+    @staticmethod
+    def _newest(name: str, session: Session) -> Shown[MapPublished] | None:
+        """Give a map of the scan that is shown, or of the newest that has it."""
+        shown = session.shown.maps.get(name)
+        return shown or next((scan.maps[name] for scan in reversed(session.scans) if name in scan.maps), None)
 
     def _step_to(self, index: int) -> None:
         dims = self._viewer.dims

@@ -136,7 +136,7 @@ def test_maps_that_are_chosen_stand_side_by_side_and_a_panel_that_fails_stops_no
     assert window.n_faults > 0
     qtbot.waitUntil(lambda: window.is_settled and "images 412 to 414" in window.header.notices, timeout=60_000)
     window.gallery.choose(["x_lithium", "weight_LiC6"])
-    assert len(window.viewer.layers) == 2 * (2 + 2), "two maps were looked at, each with its uncertainty and its marks"
+    assert len(window.viewer.layers) == 2 * 3, "two maps, one of them with its uncertainty since it was alone, and their marks"
     assert window.viewer.canvas.grid.actual_shape(window.viewer.layers) == (1, 2)
     for name, title, high in (("x_lithium", "x in LixC6", 1.0), ("weight_LiC6", "LiC6 (wt%)", 100.0)):
         layer = window.layers.layer(name)
