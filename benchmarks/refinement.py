@@ -19,8 +19,8 @@ from scipy.optimize import least_squares
 from operando.profile import read_profile
 from streaming.channels import wavelength_of
 from streaming.refine.fit import refine
-from streaming.refine.mean_pattern import moving_phases
 from streaming.refine.model import ProfileModel, draw_template, make_model
+from streaming.refine.start import moving_phases
 from streaming.refine.tables import Grid, MovingPhase
 
 Array = NDArray[np.float64]

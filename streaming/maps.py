@@ -16,7 +16,7 @@ Reasons = NDArray[np.uint8]
 
 ESTIMATOR = "live: phase amounts"
 
-GOOD, OUTSIDE, UNMEASURED, UNSOLVED, UNCERTAIN, AT_LIMIT, OFF_CURVE, WITHDRAWN = range(8)
+GOOD, OUTSIDE, UNMEASURED, UNSOLVED, UNCERTAIN, AT_LIMIT, OFF_CURVE, WITHDRAWN, ALIKE = range(9)
 REASONS = {
     GOOD: "good",
     OUTSIDE: "nothing of it here",
@@ -26,6 +26,7 @@ REASONS = {
     AT_LIMIT: "ran to the end of its range",
     OFF_CURVE: "not on the calibration curve",
     WITHDRAWN: "no longer looked for",
+    ALIKE: "cannot be told from another phase",
 }
 """What the codes in a map's ``reason`` mean."""
 EMPTY_REASONS = [OUTSIDE, WITHDRAWN]

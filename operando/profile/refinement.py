@@ -40,6 +40,8 @@ class Refinement(BaseModel):
     """None takes each phase's ``fwhm_deg`` at every angle."""
     lorentz_fraction: Fraction | None = None
     """Lorentzian part of the reflections where there is no instrument; None finds it from the mean pattern."""
+    atoms: bool = True
+    """Find from the mean pattern what symmetry leaves open of the atoms of phases whose lattice is refined, and their B."""
     significance: Positive = 5.0
     """Standard uncertainties that a phase's amount must be above zero for its lattice to be refined."""
     lattice_scale_sigma: Annotated[float, Field(ge=0, le=0.01)] = 0.0

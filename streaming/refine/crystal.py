@@ -20,6 +20,8 @@ N_AXES = 3
 """Free lengths that a cell can have; those that it has not are 1 and never move."""
 _LEAST_STRENGTH = 1e-6
 """Of the strongest reflection: weaker ones are left out, a hundredth of the noise of the best pattern."""
+_SAME_PLACE = 1e-3
+"""Of an edge: an atom that an operation moves by less stays where it is."""
 _SAME_INDEX = 1e-3
 """Sums of m_k that differ by less are the same reflection; whole numbers and thirds are met."""
 
@@ -75,8 +77,48 @@ class Crystal:
         return float(self.volume_angstrom3 * np.prod((lengths / self.lengths) ** self.powers))
 
 
-def read_crystal(path: Path, *, name: str, q_max: float) -> Crystal:
-    """Read a CIF file and list its reflections up to ``q_max`` (1/angstrom).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """What a pattern says of a crystal's atoms beside what its file says."""
+
+    shifts: tuple[float, ...] = ()
+    """Added to each coordinate that symmetry leaves free, in the order of :func:`free_coordinates`, parts of an edge."""
+    b_iso: float = 0.0
+    """Added to the B of every atom, angstrom^2."""
+
+
+def free_coordinates(structure: gemmi.SmallStructure) -> list[tuple[int, str]]:
+    """Give the atoms and axes along which symmetry lets one move: the height of oxygen in a layered oxide, for instance.
+
+    A move is free if every operation that leaves the atom where it is leaves the move as it is.
+    """
+    found = []
+    for index, site in enumerate(structure.sites):
+        place = np.array(site.fract.tolist())
+        moved = [np.array(op.apply_to_xyz(site.fract.tolist())) - place for op in structure.spacegroup.operations()]
+        turns = [np.array(op.rot) / op.DEN for op in structure.spacegroup.operations()]
+        staying = [turn for turn, way in zip(turns, moved, strict=True) if np.abs(way - np.round(way)).max() < _SAME_PLACE]
+        for axis, along in zip("xyz", np.eye(3), strict=True):
+            if all(np.allclose(turn @ along, along) for turn in staying):
+                found.append((index, axis))
+    return found
+
+
+def _put(structure: gemmi.SmallStructure, index: int, axis: str, place: float) -> None:
+    site = structure.sites[index]
+    where = {one: getattr(site.fract, one) for one in "xyz"} | {axis: place}
+    site.fract = gemmi.Fractional(where["x"], where["y"], where["z"])
+
+
+def _adjust(structure: gemmi.SmallStructure, adjustment: Adjustment) -> None:
+    for (index, axis), shift in zip(free_coordinates(structure), adjustment.shifts, strict=False):
+        _put(structure, index, axis, getattr(structure.sites[index].fract, axis) + shift)
+    for site in structure.sites:
+        site.u_iso += adjustment.b_iso / (8 * np.pi**2)
+
+
+def read_crystal(path: Path, *, name: str, q_max: float, adjustment: Adjustment | None = None) -> Crystal:
+    """Read a CIF file and list its reflections up to ``q_max`` (1/angstrom), with its atoms where an adjustment puts them.
 
     Raises
     ------
@@ -84,6 +126,8 @@ def read_crystal(path: Path, *, name: str, q_max: float) -> Crystal:
         If there is no such file, or no crystal structure in it.
     """
     structure = read_small_structure(path, name=name)
+    if adjustment is not None:
+        _adjust(structure, adjustment)
     sites = structure.get_all_unit_cell_sites()
     hkl = gemmi.make_miller_array(structure.cell, structure.spacegroup, 2 * np.pi / q_max, 0.0, False)
     if len(hkl) == 0:

@@ -20,13 +20,14 @@ from streaming.refine.drift import find_drifts, sentence
 from streaming.refine.fit import Kernel, Refined, refine
 from streaming.refine.kernel import NOT_CONVERGED, SOLVED
 from streaming.refine.lithium_curve import LithiumCurve, read_curve
-from streaming.refine.mean_pattern import MeanFit, check_phases, refine_mean, weights_from_variance
-from streaming.refine.model import ProfileModel, draw_reflections
+from streaming.refine.mean_pattern import MeanFit, refine_mean, weights_from_variance
+from streaming.refine.model import ProfileModel
 from streaming.refine.parallax import depths_of_phases, without_parallax
 from streaming.refine.phase_list import PhaseList
 from streaming.refine.quantities import ESTIMATOR, Voxels, make_refined_maps
-from streaming.refine.reprojection import parallax_of_patterns
+from streaming.refine.start import check_phases
 from streaming.refine.tables import Grid
+from streaming.refine.take_parallax import refined_without_parallax
 from streaming.refine.to_refine import RefineJob, SliceToRefine
 from streaming.refine.trend import Trend, make_trends
 from streaming.refine.unexplained import Peak, unexplained_peaks
@@ -127,8 +128,18 @@ class Refinery:
             if self._profile.correction.parallax:
                 refined = self._at_the_axis(refined, job.slice)
                 if job.is_last:
-                    refined = self._without_parallax(refined, voxels, job.slice, mean)
-            maps = make_refined_maps(Voxels(refined=refined, base=job.slice.base), profile=self._profile, curves=self.curves)
+                    refined = refined_without_parallax(
+                        refined,
+                        voxels,
+                        job.slice,
+                        mean,
+                        profile=self._profile,
+                        distance_mm=self._distance_mm,
+                        refine=self._refine,
+                    )
+            maps = make_refined_maps(
+                Voxels(refined=refined, base=job.slice.base), profile=self._profile, curves=self.curves, aside=mean.aside
+            )
         trends = make_trends(job.lines, model=model, weights=weights, profile=self._profile, curves=self.curves)
         return RefinedTomogram(
             job=job,
@@ -137,8 +148,16 @@ class Refinery:
             maps=maps,
             trends=trends,
             peaks=self._unexplained(job, mean),
-            remarks=[*remarks, *self._drifts(job, mean, weights)],
+            remarks=[*remarks, *self._set_aside(mean), *self._drifts(job, mean, weights)],
         )
+
+    def _set_aside(self, mean: MeanFit) -> list[str]:
+        labels = {phase.name: phase.label for phase in self._profile.phases}
+        return [
+            f"{labels[name]} is not told from {labels[other]}, under whose reflections its own lie: what there is of it counts "
+            "as the other and moves that one's lattice"
+            for name, other in mean.aside.items()
+        ]
 
     def _drifts(self, job: RefineJob, mean: MeanFit, weights: Array) -> list[str]:
         """Say which of the cell's own metals changed their lattice while it was scanned."""
@@ -240,30 +259,6 @@ class Refinery:
             window=slice_.ingredients.window,
         )
         return without_parallax(fit, depths, slice_.base == GOOD, distance_mm=self._distance_mm)
-
-    def _without_parallax(self, fit: Refined, voxels: VoxelPatterns, slice_: SliceToRefine, mean: MeanFit) -> Refined:
-        """Take what parallax did off the patterns of all voxels, and refine them again from their own mean."""
-        row, column = np.nonzero(slice_.base == GOOD)
-        axis_mm = slice_.axis_mm
-        added = parallax_of_patterns(
-            draw_reflections(fit.model, fit),
-            slice_.ingredients,
-            x_mm=axis_mm[column],
-            y_mm=axis_mm[row],
-            pixel_mm=float(axis_mm[1] - axis_mm[0]) if axis_mm.size > 1 else slice_.ingredients.grid.step_mm,
-            q=self._grid.q,
-            distance_mm=self._distance_mm,
-        )
-        patterns = replace(voxels, patterns=voxels.patterns - added)
-        # Reflections of the slice without parallax are narrower than those that the detector saw.
-        narrower = refine_mean(
-            self._profile,
-            grid=self._grid,
-            pattern=patterns.patterns.mean(axis=0, dtype=np.float64),
-            variance=float(voxels.noise.mean()) / len(voxels.noise) / np.where(voxels.weights > 0, voxels.weights, np.nan),
-            known=mean,
-        )
-        return self._refine(narrower.model(n_background=self._profile.refinement.n_background), patterns, slice_)
 
     def _unexplained(self, job: RefineJob, mean: MeanFit) -> list[Peak]:
         middle = float(self._grid.q[self._grid.n_radial // 2])

@@ -9,19 +9,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar, nnls
 
-from operando.errors import ProfileError
-from operando.profile import Phase, Profile
-from streaming.channels import background_functions
-from streaming.refine.crystal import N_AXES, read_crystal
+from operando.profile import Profile
+from streaming.refine.alike import LEAST_APART, alike_pairs, deviations_apart
+from streaming.refine.crystal import N_AXES, Adjustment
+from streaming.refine.find_march import find_march
+from streaming.refine.find_structure import find_structures
 from streaming.refine.fit import Refined, refine
 from streaming.refine.kernel import NOT_CONVERGED, SOLVED
-from streaming.refine.lithium_curve import LithiumCurve
-from streaming.refine.model import ProfileModel, draw, draw_template, make_model
-from streaming.refine.peak_shape import ConstantShape, InstrumentShape, PeakShape, SpreadShape
+from streaming.refine.model import ProfileModel, draw, make_model
+from streaming.refine.start import moving_phases
 from streaming.refine.tables import Grid, MovingPhase
-from streaming.refine.texture import Fibre, Texture, window_of
+from streaming.refine.texture import Fibre
 
 Array = NDArray[np.float64]
 
@@ -30,12 +29,6 @@ _MIXINGS = (0.0, 0.1, 0.25, 0.5)
 _SPREADS = (0.0, 1e-3, 2e-3, 3e-3)
 """Standard deviations of the depth along the beam that are tried, over the distance of the detector; the best by a parabola in
 their squares. A cell of 10 mm at 1 m has 2.5e-3, and none once parallax is taken off its patterns."""
-_MARCHES = (0.35, 1.5)
-"""Range in which the March parameter of a fibre is looked for."""
-_MARCH_STEP = 0.01
-"""Of itself: how finely it is found."""
-_MARCH_PASSES = 2
-"""Fibres share reflections: each is looked for with the others as the pass before left them."""
 _MARCH_ROUNDS = 2
 """The first finds it with reflections where a powder's fit left them, the second where its own did."""
 _ROUNDS = 2
@@ -56,6 +49,10 @@ class MeanFit:
     """Standard deviation of the depth along the beam that reflections are drawn over, over the distance of the detector."""
     march: Mapping[Fibre, float] = field(default_factory=dict)
     """March parameter that was found of each fibre that the profile leaves open."""
+    aside: Mapping[str, str] = field(default_factory=dict)
+    """Phases that are not looked for, and the one that each cannot be told from; :mod:`streaming.refine.alike`."""
+    structure: Mapping[str, Adjustment] = field(default_factory=dict)
+    """How the atoms of phases stand beside their files; :mod:`streaming.refine.find_structure`."""
     fit: Array
     """Shape (n_radial,)."""
     background: Array
@@ -67,56 +64,32 @@ class MeanFit:
         return make_model(self.phases, grid=self.refined.model.grid, n_background=n_background)
 
 
-def moving_phases(
-    profile: Profile, *, lorentz_fraction: float, march: Mapping[Fibre, float] | None = None, depth_spread: float = 0.0
-) -> list[MovingPhase]:
-    """Give the phases of a profile as their files, widths and textures say, drawn over a distribution of depths.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """What a trial of the mean pattern is made with."""
 
-    Raises
-    ------
-    MissingInputError, ProfileError
-        If a structure cannot be read.
-    """
-    texture = Texture(window=window_of(profile), march=march or {})
-    return [
-        MovingPhase(
-            crystal=texture.of(
-                read_crystal(profile.path(phase.cif), name=phase.name, q_max=1.05 * profile.integration.q_max), phase
-            ),
-            shape=_spread(_shape(profile, phase, lorentz_fraction), depth_spread),
-            free=tuple(phase.refine),
-            range_part=phase.range_percent / 100,
+    fraction: float | None
+    aside: Mapping[str, str]
+    march: Mapping[Fibre, float] = field(default_factory=dict)
+    structure: Mapping[str, Adjustment] = field(default_factory=dict)
+    spread: float = 0.0
+
+    def phases(self, profile: Profile) -> list[MovingPhase]:
+        """Give the phases as the profile says, with what was chosen."""
+        return moving_phases(
+            profile,
+            lorentz_fraction=self.fraction or 0.0,
+            march=self.march,
+            depth_spread=self.spread,
+            aside=self.aside,
+            structure=self.structure,
         )
-        for phase in profile.phases
-    ]
 
 
-def check_phases(profile: Profile, curves: Mapping[str, LithiumCurve]) -> None:
-    """Refuse phases whose cells lack what shall be refined, or whose curves want what is not.
-
-    Raises
-    ------
-    ProfileError
-        With what the cell has.
-    MissingInputError
-        If a structure cannot be read.
-    """
-    for phase, moving in zip(profile.phases, moving_phases(profile, lorentz_fraction=0.0), strict=True):
-        has = moving.crystal.axes
-        if unknown := [name for name in phase.refine if name not in (*has, "width")]:
-            raise ProfileError(
-                f"phase {phase.name}: refine names {', '.join(unknown)}, its cell has "
-                f"{' and '.join(has) or 'no length that may move by itself'}; take it out"
-            )
-        if phase.name in curves and (held := [axis for axis in curves[phase.name].axes if axis not in phase.refine]):
-            raise ProfileError(
-                f"phase {phase.name}: {curves[phase.name].source} tells lithium from {', '.join(curves[phase.name].axes)}, but "
-                f"{', '.join(held)} is not in refine: add it"
-            )
-
-
-def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array, known: MeanFit | None = None) -> MeanFit:
-    """Refine the mean pattern: amounts, background, lengths, widths; mixing and texture where the profile leaves them open.
+def refine_mean(
+    profile: Profile, *, grid: Grid, pattern: Array, variance: Array, known: MeanFit | None = None, again: bool = False
+) -> MeanFit:
+    """Refine the mean pattern: amounts, background, lengths, widths; mixing, texture and atoms where they are left open.
 
     Lengths move of phases that the profile wants refined, and of cubic ones; widths of all.
 
@@ -125,105 +98,102 @@ def refine_mean(profile: Profile, *, grid: Grid, pattern: Array, variance: Array
     pattern, variance
         Shape (n_radial,); NaN or a variance of 0 leaves a bin out.
     known
-        An earlier fit whose mixing and texture are taken over; None looks for them.
+        An earlier fit whose mixing, texture and atoms are taken over, and what it set aside; None looks for them.
+    again
+        Whether texture and atoms are looked for again, beginning with the known ones.
     """
     weights = weights_from_variance(variance, pattern)
-    is_given = profile.refinement.instrument is not None
-    fraction = profile.refinement.lorentz_fraction
-    march: Mapping[Fibre, float] = {}
-    spread = 0.0
+    settings = profile.refinement
 
-    def trial(fraction: float, march: Mapping[Fibre, float], spread: float, *, rounds: int = 1) -> Refined:
-        return _try(profile, fraction, march, spread, grid, pattern, weights, rounds=rounds)
+    def trial(chosen: _Chosen, *, rounds: int = 1) -> Refined:
+        return _try(profile, chosen, grid, pattern, weights, rounds=rounds)
 
-    def best_spread() -> float:
+    def spread_out(chosen: _Chosen) -> _Chosen:
         if not profile.correction.parallax:
-            return 0.0
-        misfits = [float(trial(fraction or 0.0, march, one).chi_squared[0]) for one in _SPREADS]
-        return float(np.sqrt(_lowest(np.square(_SPREADS), np.array(misfits))))
+            return chosen
+        misfits = [float(trial(replace(chosen, spread=one)).chi_squared[0]) for one in _SPREADS]
+        return replace(chosen, spread=float(np.sqrt(_lowest(np.square(_SPREADS), np.array(misfits)))))
+
+    def with_texture(chosen: _Chosen) -> _Chosen:
+        for _ in range(_MARCH_ROUNDS if any(one.fibre is not None and one.march is None for one in profile.phases) else 1):
+            moved = _moved(trial(chosen))
+            march = find_march(
+                profile, moved, grid=grid, pattern=pattern, weights=weights, start=chosen.march, structure=chosen.structure
+            )
+            chosen = replace(chosen, march=march)
+            if settings.atoms:
+                found = find_structures(profile, moved, grid=grid, pattern=pattern, weights=weights, march=march)
+                chosen = replace(chosen, structure=found)
+        return chosen
 
     if known is not None:
-        fraction, march = known.lorentz_fraction if fraction is None else fraction, known.march
-        spread = best_spread()
+        fraction = known.lorentz_fraction if settings.lorentz_fraction is None else settings.lorentz_fraction
+        chosen = _Chosen(fraction=fraction, aside=known.aside, march=known.march, structure=known.structure)
+        chosen = spread_out(chosen)
+        if again:
+            chosen = spread_out(with_texture(chosen))
     else:
-        spread = best_spread()
-        if any(phase.fibre is not None and phase.march is None for phase in profile.phases):
-            for _ in range(_MARCH_ROUNDS):
-                moved = _moved(trial(fraction or 0.0, march, spread))
-                march = find_march(profile, moved, grid=grid, pattern=pattern, weights=weights, start=march)
-            spread = best_spread()
-        if fraction is None and not is_given:
-            misfits = [float(trial(one, march, spread).chi_squared[0]) for one in _MIXINGS]
-            fraction = _lowest(np.array(_MIXINGS), np.array(misfits))
-    best = trial(fraction or 0.0, march, spread, rounds=_ROUNDS)
+        aside = find_alike(profile, grid=grid, pattern=pattern, weights=weights)
+        chosen = spread_out(with_texture(spread_out(_Chosen(fraction=settings.lorentz_fraction, aside=aside))))
+        if settings.lorentz_fraction is None and settings.instrument is None:
+            misfits = [float(trial(replace(chosen, fraction=one)).chi_squared[0]) for one in _MIXINGS]
+            # Tails had been taken for depth.
+            chosen = spread_out(replace(chosen, fraction=_lowest(np.array(_MIXINGS), np.array(misfits))))
+    return _mean_fit(trial(chosen, rounds=_ROUNDS), chosen, profile, pattern=pattern, weights=weights)
+
+
+def _mean_fit(best: Refined, chosen: _Chosen, profile: Profile, *, pattern: Array, weights: Array) -> MeanFit:
     fit, background = draw(best.model, best, 0)
-    wanted = {phase.name: tuple(phase.refine) for phase in profile.phases}
+    best = replace(best, covariance=best.covariance * correlated_bins(np.sqrt(weights) * np.nan_to_num(pattern - fit)))
+    wanted = {phase.name: () if phase.name in chosen.aside else tuple(phase.refine) for phase in profile.phases}
     return MeanFit(
         refined=best,
         phases=tuple(replace(phase, free=wanted[phase.crystal.name]) for phase in _moved(best)),
-        lorentz_fraction=None if is_given else fraction,
-        depth_spread=spread,
-        march=march,
+        lorentz_fraction=None if profile.refinement.instrument is not None else chosen.fraction,
+        depth_spread=chosen.spread,
+        march=chosen.march,
+        aside=chosen.aside,
+        structure=chosen.structure,
         fit=fit,
         background=background,
         noise=float(best.chi_squared[0]),
     )
 
 
-def find_march(
-    profile: Profile,
-    phases: Sequence[MovingPhase],
-    *,
-    grid: Grid,
-    pattern: Array,
-    weights: Array,
-    start: Mapping[Fibre, float],
-) -> dict[Fibre, float]:
-    """Find the March parameter of each fibre whose phases leave it open, one after the other.
+def correlated_bins(misfit: Array) -> float:
+    """Give how many neighbouring bins a misfit, in standard uncertainties, has in common; 1 where it is noise.
 
-    Phases stand still meanwhile, so that a trial is a linear fit of amounts and background.
-
-    Parameters
-    ----------
-    phases
-        Where and how wide their reflections are; of the strengths nothing is used.
-    start
-        Where to begin; a fibre that is not in it begins as a powder.
+    The uncertainty of a parameter grows by its square root: a wrong model is wrong over whole flanks of reflections, not
+    in single bins (J.-F. Berar and P. Lelann, J. Appl. Cryst. 24 (1991) 1). Twice the sum of the autocorrelation up to where it
+    first is none.
     """
-    plain = {phase.name: phase for phase in profile.phases}
-    powder = {one.crystal.name: one for one in moving_phases(profile, lorentz_fraction=0.0)}
-    march: dict[Fibre, float] = {
-        phase.fibre: start.get(phase.fibre, 1.0) for phase in profile.phases if phase.fibre is not None and phase.march is None
+    power = float(misfit @ misfit)
+    if not power > 0:
+        return 1.0
+    spectrum = np.abs(np.fft.rfft(misfit, 2 * misfit.size)) ** 2
+    correlation = np.fft.irfft(spectrum)[: misfit.size] / power
+    ends = np.flatnonzero(correlation <= 0)
+    first = int(ends[0]) if ends.size else misfit.size
+    return float(1 + 2 * correlation[1:first].sum())
+
+
+def find_alike(profile: Profile, *, grid: Grid, pattern: Array, weights: Array) -> dict[str, str]:
+    """Give the phases that cannot be told from another one as it stands in this pattern, and which one that is.
+
+    The lattice of the other is that of a fit without any phase that might be alike: with them it could run away.
+    """
+    chosen = _Chosen(fraction=profile.refinement.lorentz_fraction, aside={})
+    phases = chosen.phases(profile)
+    pairs = alike_pairs(phases)
+    if not pairs:
+        return {}
+    doubtful = {phases[second].crystal.name: phases[first].crystal.name for first, second in pairs}
+    moved = _moved(_try(profile, replace(chosen, aside=doubtful), grid, pattern, weights, rounds=1))
+    return {
+        phases[second].crystal.name: phases[first].crystal.name
+        for first, second in pairs
+        if float(deviations_apart(moved[first], phases[second], grid=grid)[0]) < LEAST_APART
     }
-    background = background_functions(grid.q, n_functions=profile.refinement.n_background)
-    root = np.sqrt(weights)
-    drawn: dict[tuple[str, float], Array] = {}
-
-    def template(one: MovingPhase, trial: Mapping[Fibre, float]) -> Array:
-        name = one.crystal.name
-        fibre = plain[name].fibre
-        key = (name, trial.get(fibre, 1.0) if fibre is not None else 1.0)
-        if key not in drawn:
-            whole = replace(powder[name].crystal, lengths=one.crystal.lengths, volume_angstrom3=one.crystal.volume_angstrom3)
-            crystal = Texture(window=window_of(profile), march=trial).of(whole, plain[name])
-            drawn[key] = draw_template(replace(one, crystal=crystal), grid)
-        return drawn[key]
-
-    def misfit(trial: Mapping[Fibre, float]) -> float:
-        columns = np.column_stack([*(template(one, trial) for one in phases), background, -background])
-        scale = np.maximum(np.linalg.norm(root[:, None] * columns, axis=0), 1e-300)
-        return float(nnls(root[:, None] * columns / scale, root * np.nan_to_num(pattern))[1]) ** 2
-
-    for _ in range(_MARCH_PASSES if len(march) > 1 else 1):
-        for fibre in march:
-            found = minimize_scalar(
-                lambda one, fibre=fibre: misfit({**march, fibre: float(np.exp(one))}),
-                bounds=np.log(_MARCHES),
-                method="bounded",
-                options={"xatol": _MARCH_STEP},
-            )
-            march[fibre] = float(np.exp(found.x))
-    return march
 
 
 def weights_from_variance(variance: Array, pattern: Array) -> Array:
@@ -235,20 +205,9 @@ def weights_from_variance(variance: Array, pattern: Array) -> Array:
     return np.where(usable, 1.0 / np.maximum(np.where(usable, variance, 1.0), floor), 0.0)
 
 
-def _try(
-    profile: Profile,
-    fraction: float,
-    march: Mapping[Fibre, float],
-    spread: float,
-    grid: Grid,
-    pattern: Array,
-    weights: Array,
-    *,
-    rounds: int,
-) -> Refined:
+def _try(profile: Profile, chosen: _Chosen, grid: Grid, pattern: Array, weights: Array, *, rounds: int) -> Refined:
     phases: Sequence[MovingPhase] = [
-        replace(phase, free=_free_in_mean(phase))
-        for phase in moving_phases(profile, lorentz_fraction=fraction, march=march, depth_spread=spread)
+        replace(phase, free=_free_in_mean(phase)) if phase.crystal.strength.any() else phase for phase in chosen.phases(profile)
     ]
     return _move(phases, profile, grid, pattern, weights, rounds=rounds)
 
@@ -284,21 +243,6 @@ def _moved(found: Refined) -> list[MovingPhase]:
             crystal = replace(phase.crystal, lengths=lengths, volume_angstrom3=phase.crystal.volume(lengths))
             moved[phase.crystal.name] = replace(phase, crystal=crystal, width=float(found.parameters[0, p, N_AXES]))
     return [moved.get(phase.crystal.name, phase) for phase in found.model.phases]
-
-
-def _shape(profile: Profile, phase: Phase, lorentz_fraction: float) -> PeakShape:
-    instrument = profile.refinement.instrument
-    if instrument is None:
-        return ConstantShape(width_deg=phase.fwhm_deg, lorentz_fraction=lorentz_fraction)
-    return InstrumentShape(u=instrument.u, v=instrument.v, w=instrument.w, x=instrument.x, y=instrument.y)
-
-
-def _spread(shape: PeakShape, depth_spread: float) -> PeakShape:
-    """Draw a shape over depths: three places that have the moments of a normal distribution (Gauss-Hermite)."""
-    if depth_spread <= 0:
-        return shape
-    places = np.sqrt(3.0) * depth_spread * np.array([-1.0, 0.0, 1.0])
-    return SpreadShape(shape=shape, relative_shift=places, weight=np.array([1.0, 4.0, 1.0]) / 6.0)
 
 
 def _lowest(places: Array, values: Array) -> float:

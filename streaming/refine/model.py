@@ -1,7 +1,7 @@
 """The model of a profile: receives crystals, shapes and a grid, gives what the refinement holds still and what it moves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from streaming.channels import background_functions
 from streaming.phases import two_theta_from_q
 from streaming.refine.crystal import N_AXES, intensity_per_mass
 from streaming.refine.draw import draw_phase
+from streaming.refine.peak_shape import SpreadShape
 from streaming.refine.tables import N_PARAMETERS, Grid, MovingPhase, PeakTables, make_tables
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class ProfileModel:
         return self.static.shape[0]
 
     @property
+    def n_background(self) -> int:
+        """Background functions."""
+        return self.n_static - self.n_fixed
+
+    @property
     def moving_names(self) -> list[str]:
         """Names of the moving phases."""
         return [phase.crystal.name for phase in self.moving]
@@ -89,6 +95,14 @@ def make_model(phases: Sequence[MovingPhase], *, grid: Grid, n_background: int) 
         moving=movers,
         order=order,
     )
+
+
+def without_spread(model: ProfileModel) -> ProfileModel:
+    """Give a model whose reflections are drawn as if all matter stood at one depth along the beam."""
+    phases = [
+        replace(phase, shape=phase.shape.shape) if isinstance(phase.shape, SpreadShape) else phase for phase in model.phases
+    ]
+    return make_model(phases, grid=model.grid, n_background=model.n_background)
 
 
 def draw_template(phase: MovingPhase, grid: Grid) -> Array:

@@ -4,6 +4,7 @@ The uncertainty of every quantity is the larger one of what is predicted from co
 averaged over neighbours (:mod:`streaming.halves`).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from scipy.ndimage import uniform_filter
 from operando.profile import Phase, Profile
 from streaming.amounts import Amounts
 from streaming.lithiation import Quantity, lithium_in_graphite, weight_fractions
-from streaming.maps import AT_LIMIT, GOOD, OFF_CURVE, OUTSIDE, UNCERTAIN, UNSOLVED, Map, Reasons
+from streaming.maps import ALIKE, AT_LIMIT, GOOD, OFF_CURVE, OUTSIDE, UNCERTAIN, UNSOLVED, Map, Reasons
+from streaming.refine.alike import alike_in_voxels
 from streaming.refine.fit import Refined
 from streaming.refine.lithium_curve import LithiumCurve, OnCurve, lithium_on_curve
 
@@ -94,13 +96,19 @@ class Voxels:
         reason = np.full(amount.size, GOOD, np.uint8)
         reason[fit.is_at_limit[:, p]] = AT_LIMIT
         reason[~fit.is_moved[:, p]] = UNCERTAIN
+        reason[alike_in_voxels(fit, phase)] = ALIKE
         reason[amount <= LEAST_PART * strongest] = OUTSIDE
         reason[~fit.is_solved] = UNSOLVED
         return reason
 
 
-def make_refined_maps(voxels: Voxels, *, profile: Profile, curves: dict[str, LithiumCurve]) -> list[Map]:
-    """Give all maps of the full profile: lithium first, then lattices, shares and misfit."""
+def make_refined_maps(
+    voxels: Voxels, *, profile: Profile, curves: dict[str, LithiumCurve], aside: Collection[str] = ()
+) -> list[Map]:
+    """Give all maps of the full profile: lithium first, then lattices, shares and misfit.
+
+    Of phases that were set ``aside`` there is a map without a number, whose reason says why.
+    """
     fit = voxels.refined
     solved = np.where(fit.is_solved, GOOD, UNSOLVED).astype(np.uint8)
     amounts = voxels.amounts()
@@ -112,7 +120,8 @@ def make_refined_maps(voxels: Voxels, *, profile: Profile, curves: dict[str, Lit
     for k, phase in enumerate(profile.phases):
         percent = Quantity(value=100 * fractions.value[:, k], sigma=100 * fractions.sigma[:, k])
         label = f"{phase.label}, full profile"
-        maps.append(_map(voxels, percent, solved, f"refined_wt_{phase.name}", label, "wt%", (0.0, 100.0), phase.colormap))
+        reason = np.full_like(solved, ALIKE) if phase.name in aside else solved
+        maps.append(_map(voxels, percent, reason, f"refined_wt_{phase.name}", label, "wt%", (0.0, 100.0), phase.colormap))
     nothing = np.zeros(fit.rwp.size)
     rwp = Quantity(value=100 * fit.rwp, sigma=nothing)
     maps.append(_map(voxels, rwp, solved, "rwp", "Rwp", "%", _range(rwp.value[fit.is_solved], low=0.0), "viridis"))

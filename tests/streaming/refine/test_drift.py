@@ -7,8 +7,8 @@ import pytest
 
 from streaming.line_sum import LineSum
 from streaming.refine.drift import Drift, find_drifts, is_metal, sentence
-from streaming.refine.mean_pattern import moving_phases
 from streaming.refine.model import draw_template
+from streaming.refine.start import moving_phases
 from streaming.refine.tables import Grid, MovingPhase
 from tests.streaming.phantom import demo_profile
 

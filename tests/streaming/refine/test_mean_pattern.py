@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from operando.profile import Profile
-from streaming.refine.mean_pattern import moving_phases, refine_mean, weights_from_variance
+from streaming.refine.mean_pattern import refine_mean, weights_from_variance
 from streaming.refine.model import draw_template
+from streaming.refine.start import moving_phases
 from streaming.refine.tables import Grid, MovingPhase
 from streaming.refine.unexplained import unexplained_peaks
 from tests.streaming.phantom import demo_profile

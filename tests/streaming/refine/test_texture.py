@@ -14,8 +14,9 @@ from operando.scan import LineKey
 from streaming.line_file import write_line
 from streaming.pattern_cache import PatternCache
 from streaming.refine.crystal import read_crystal
-from streaming.refine.mean_pattern import MeanFit, moving_phases, refine_mean
+from streaming.refine.mean_pattern import MeanFit, refine_mean
 from streaming.refine.model import draw_template
+from streaming.refine.start import moving_phases
 from streaming.refine.tables import Grid
 from streaming.refine.texture import FULL_RING, fibre_factors, march_density
 from tests.streaming.phantom import Phantom, demo_profile
