@@ -20,6 +20,7 @@ from scipy.ndimage import label, uniform_filter
 from acquisition.twin.score import AnalysedMap, average_over, true_lithium
 from acquisition.twin.slice import Slice
 from acquisition.twin.truth import read_lattices, read_slice
+from benchmarks.resolution import at_resolution
 from benchmarks.study import (
     CELLS,
     SECTORS,
@@ -85,15 +86,20 @@ def lattice_row(one: AnalysedMap, lattices: dict[str, Any], sample: Slice, name:
     Over voxels whose material has one lattice; ``all_scatter_ma`` is that over all that hold enough, also those where two meet.
     """
     axis, material = name.split("_", 1)
-    true, counts, is_one = true_mean(one, lattices[f"{axis}/{material}"], sample, material, within=1e-3 * ONE_LATTICE_MA[axis])
-    known = counts & np.isfinite(one.value) & np.isfinite(true)
+    within = 1e-3 * ONE_LATTICE_MA[axis]
+    voxel, counts, is_one = true_mean(one, lattices[f"{axis}/{material}"], sample, material, within=within)
+    true = true_shown(one, lattices[f"{axis}/{material}"], sample, material)
+    known = counts & np.isfinite(one.value) & np.isfinite(true) & np.isfinite(voxel)
     pure = known & is_one
     error_ma = 1e3 * (one.value - true)
     row = {"voxels": int(pure.sum()), "mixed": int((known & ~pure).sum()), "missing": int((counts & ~known).sum())}
     if not pure.any():
         return row
     row |= {"bias_ma": float(error_ma[pure].mean()), "scatter_ma": float(error_ma[pure].std())}
-    row |= {"all_scatter_ma": float(error_ma[known].std())}
+    row |= {
+        "all_scatter_ma": float(error_ma[known].std()),
+        "scatter_of_voxels_ma": float(1e3 * (one.value - voxel)[pure].std()),
+    }
     if one.sigma is not None:
         sigma_ma = 1e3 * one.sigma[pure]
         away = error_ma[pure]
@@ -102,6 +108,14 @@ def lattice_row(one: AnalysedMap, lattices: dict[str, Any], sample: Slice, name:
         # Of what all voxels have in common, a calibration for instance, no voxel's uncertainty knows.
         row |= {"coverage_68_about_mean": float(np.mean(np.abs(away - away.mean()) <= sigma_ma))}
     return row
+
+
+def true_shown(one: AnalysedMap, values: NDArray[np.floating], sample: Slice, material: str) -> Array:
+    """Give the mean of a quantity over the material in each voxel at the resolution of a map; NaN where there is none."""
+    density = sample.density_of(material)
+    held = np.where(density > 0, np.nan_to_num(values).astype(np.float64), 0.0)
+    mass, product = (at_resolution(average_over(sample, weighted, like=one)) for weighted in (density, held * density))
+    return np.where(mass > 0.05 * mass.max(initial=1e-12), product / np.maximum(mass, 1e-12), np.nan)
 
 
 def true_mean(
@@ -263,8 +277,8 @@ def secondary_row(
     row: dict[str, Any] = {}
     one = maps.get("refined_wt_nmc_s")
     if one is not None and sample.density_of("nmc_s").any():
-        amount = average_over(sample, sample.density_of("nmc_s"), like=one)
-        total = np.sum([average_over(sample, sample.density_of(name), like=one) for name in CRYSTALLINE], axis=0)
+        amounts = {name: at_resolution(average_over(sample, sample.density_of(name), like=one)) for name in CRYSTALLINE}
+        amount, total = amounts["nmc_s"], np.sum(list(amounts.values()), axis=0)
         true = np.divide(amount, total, out=np.zeros_like(amount), where=total > 0.2)
         level = 0.5 * float(np.percentile(true[true > 0.02], 99)) if (true > 0.02).any() else 1.0
         has, shows = true >= level, np.nan_to_num(one.value) >= level

@@ -24,6 +24,7 @@ from streaming.refine.mean_pattern import MeanFit, refine_mean, weights_from_var
 from streaming.refine.model import ProfileModel
 from streaming.refine.parallax import depths_of_phases, without_parallax
 from streaming.refine.phase_list import PhaseList
+from streaming.refine.presence import refine_where_present
 from streaming.refine.quantities import ESTIMATOR, Voxels, make_refined_maps
 from streaming.refine.start import check_phases
 from streaming.refine.tables import Grid
@@ -230,15 +231,8 @@ class Refinery:
         start = None
         if self._start is not None and self._start.shape[:2] == slice_.base.shape:
             start = self._start[is_refined]
-        fit = self._kernel(
-            model,
-            voxels.patterns,
-            voxels.noise,
-            voxels.weights,
-            start,
-            differences=voxels.differences,
-            significance=self._profile.refinement.significance,
-        )
+        significance = self._profile.refinement.significance
+        fit = refine_where_present(self._kernel, model, voxels, is_refined, start=start, significance=significance)
         begin = np.array(np.broadcast_to(model.start(), (*slice_.base.shape, *model.start().shape)))
         kept = (fit.is_moved & ~fit.is_at_limit & fit.is_solved[:, None])[..., None]
         begin[is_refined] = np.where(kept, fit.parameters, model.start())
