@@ -169,7 +169,7 @@ def _one_width(phases: Sequence[MovingPhase], best: Refined, profile: Profile) -
     for phase in profile.phases:
         if phase.fibre is not None:
             families.setdefault((phase.fibre, phase.fwhm_deg), []).append(phase.name)
-    widths = {}
+    widths: dict[str, float] = {}
     for names in families.values():
         known = [best.parameter(name, "width") for name in names if name in best.model.moving_names]
         pairs = [(float(value[0]), float(sigma[0])) for value, sigma in known if np.isfinite(value[0]) and sigma[0] > 0]

@@ -6,6 +6,7 @@ alike everywhere. A phase is taken to be in a voxel where the mean amount of its
 """
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def refine_where_present(
 def _together(parts: list[tuple[NDArray[np.intp], Refined]], model: ProfileModel) -> Refined:
     """Put the rows of several refinements back into their order."""
     order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
-    joined = {}
+    joined: dict[str, Any] = {}
     for one in fields(Refined):
         values = [getattr(found, one.name) for _, found in parts]
         if one.name != "model":
