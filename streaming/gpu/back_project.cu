@@ -1,11 +1,11 @@
 // Filtered lines added to the voxels that their rays passed, each column by its own factor: one thread for a column of a voxel.
 //
 // As streaming/back_projection.py: the voxel at (x, y) lies at x cos + y sin + offset in points of a line, between two points
-// values are interpolated linearly, beyond the ends nothing is added. All lines of a call are added up in a register, so that the
-// volume is read and written once; the angular weight of a line, and what it was before, come as one factor.
+// values are interpolated linearly, beyond the ends nothing is added. All lines of a call are added up in a register, so that
+// the volume is read and written once; the angular weight of a line, and what it was before, come as one factor.
 //
-// Floor for 550 x 550 voxels of 24 columns: 58 MB read and 58 MB written; lines of 0.1 MB stay in the cache. Some ten operations
-// for each of 7.3 million columns and each line.
+// Floor for 550 x 550 voxels of 24 columns: 58 MB read and 58 MB written; lines of 0.1 MB stay in the cache. Some ten
+// operations for each of 7.3 million columns and each line.
 
 typedef long long i64;
 

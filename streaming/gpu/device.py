@@ -3,6 +3,7 @@
 Arrays on the device are opaque here: they are made, filled, read and passed to kernels by the device that they belong to.
 """
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Literal, Protocol
@@ -133,8 +134,10 @@ def to_host(device: Device, array: DeviceArray) -> NDArray[Any]:
 
 
 def source_of(name: str) -> str:
-    """Give the CUDA C of a kernel's file."""
-    return (files("streaming.gpu") / f"{name}.cu").read_text(encoding="utf-8")
+    """Give the CUDA C of a kernel's file, and in it what it includes of this package."""
+    folder = files("streaming.gpu")
+    code = (folder / f"{name}.cu").read_text(encoding="utf-8")
+    return re.sub(r'#include "(\w+\.cuh)"', lambda found: (folder / found[1]).read_text(encoding="utf-8"), code)
 
 
 def choose_device(wanted: Wanted) -> Device | None:

@@ -1,11 +1,11 @@
 // Mean, its variance and the trimmed mean of every bin of every frame: one block for each bin of each frame, no sorting.
 //
 // The rule is that of streaming/integrate/reference.py: pixels stand in the order of corrected intensity (counts / correction,
-// equal ones by falling correction), and those count that lie wholly between the cuts on the scale of summed corrections, or span
-// both. Every thread holds some pixels of its bin in registers. A key is made of intensity and place, so that no two are equal,
-// and the two keys at which the sum of corrections crosses the cuts are found by bisection: each step adds up the corrections of
-// all pixels up to two bounds. Intensities are positive float32, whose bits are ordered as they are. Corrections are whole
-// numbers (float32 by a power of two), so that sums are exact and do not depend on the order of threads.
+// equal ones by falling correction), and those count that lie wholly between the cuts on the scale of summed corrections, or
+// span both. Every thread holds some pixels of its bin in registers. A key is made of intensity and place, so that no two are
+// equal, and the two keys at which the sum of corrections crosses the cuts are found by bisection: each step adds up the
+// corrections of all pixels up to two bounds. Intensities are positive float32, whose bits are ordered as they are.
+// Corrections are whole numbers (float32 by a power of two), so that sums are exact and do not depend on the order of threads.
 //
 // Floor for 2.3 million pixels of 8 bits in 1,500 bins: reads 2.3 MB of counts at random and 18 MB of indices and corrections,
 // which stay in the second-level cache from frame to frame. Some 35 steps of 2 comparisons and 2 additions of 64 bits a pixel:
@@ -135,9 +135,9 @@ __device__ double trimmed_mean(const Pixels &pixels, Pair range, i64 norm, doubl
     return kept.second > 0 ? (double)kept.first / (double)kept.second : nan("");
 }
 
-// frames (n_frames, n_frame); pixel_of_place and weight (n_places,), corrections are scale * weight; first and n_pixels (n_bins,)
-// places of each bin. Gives results (n_frames, 3, n_bins): mean, variance, trimmed mean; adds to excluded (n_frames, 2): counts at
-// or above the limit, below the largest of their type and at it. Grid (n_bins, n_frames).
+// frames (n_frames, n_frame); pixel_of_place and weight (n_places,), corrections are scale * weight; first and n_pixels
+// (n_bins,) places of each bin. Gives results (n_frames, 3, n_bins): mean, variance, trimmed mean; adds to excluded (n_frames,
+// 2): counts at or above the limit, below the largest of their type and at it. Grid (n_bins, n_frames).
 extern "C" __global__ void __launch_bounds__(N_THREADS) integrate(
     const Count *frames, const u32 *pixel_of_place, const int *weight, const int *first, const int *n_pixels, i64 n_frame,
     u32 limit, double low_cut, double high_cut, double scale, double *results, u64 *excluded) {

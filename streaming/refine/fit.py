@@ -136,37 +136,90 @@ def refine(
     significance
         Standard uncertainties that an amount must be above zero for its phase to move.
     """
-    n_moving, tables = len(model.moving), model.tables
+    task = prepare(model, patterns, noise, weights, start, differences=differences, significance=significance)
+    room, tables, n = task.room, model.tables, len(patterns)
+
+    def work(part: slice) -> None:
+        refine_patterns(
+            task.patterns[part], task.noise[part], weights, model.static, task.kind, model.n_fixed,
+            tables.first, tables.metric, tables.amplitude, tables.table, tables.widths, tables.powers, tables.volumes,
+            model.grid.q_first_edge, model.grid.q_step, model.grid.wavelength_angstrom,
+            model.is_free(), task.low, task.high, task.largest, significance,
+            room.parameters[part], room.linear[part], room.covariance[part], room.residuals[part], room.status[part],
+            room.is_moved[part], task.differences[part], room.changes[part],
+        )  # fmt: skip
+
+    edges = np.linspace(0, n, min(max(1, n_threads), max(1, n // 16)) + 1).astype(int)
+    parts = [slice(first, last) for first, last in itertools.pairwise(edges)]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(work, parts))
+    return task.refined()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """A refinement as a kernel of any device takes it, and what it writes into."""
+
+    model: ProfileModel
+    patterns: NDArray[np.float32]
+    """Zero where nothing has weight, shape (n, n_radial)."""
+    noise: Array
+    weights: Array
+    differences: NDArray[np.float32]
+    """As the patterns; shape (0, n_radial) where there are none."""
+    kind: NDArray[np.int64]
+    """What may happen to the amount of each static column, shape (n_static,): :mod:`streaming.refine.solve`."""
+    low: Array
+    """Limits of the parameters, shape (n_moving, 4)."""
+    high: Array
+    largest: Array
+    """Change of each parameter in one step."""
+    significance: float
+    room: "Room"
+
+    def refined(self) -> Refined:
+        """Give what the kernel found."""
+        model, room = self.model, self.room
+        n_free = model.n_static + len(model.moving) + room.is_moved @ model.is_free().sum(axis=1)
+        noise = np.where(self.noise > 0, self.noise, np.nan)
+        expected = np.maximum(np.count_nonzero(self.weights) - n_free, 1) * noise
+        is_at_limit = ((room.parameters <= self.low) | (room.parameters >= self.high)) & model.is_free()
+        return _refined(model, room, expected, np.any(is_at_limit, axis=-1), has_changes=len(self.differences) > 0)
+
+
+def prepare(
+    model: ProfileModel,
+    patterns: NDArray[np.float32],
+    noise: Array,
+    weights: Array,
+    start: Array | None = None,
+    *,
+    differences: NDArray[np.float32] | None = None,
+    significance: float = SIGNIFICANCE,
+) -> Task:
+    """Give the arguments of :func:`refine` as kernels take them."""
     usable = np.ascontiguousarray(np.where(weights > 0, patterns, 0.0), dtype=np.float32)
     added = np.zeros((0, usable.shape[1]), np.float32)
     if differences is not None:
         added = np.ascontiguousarray(np.where(weights > 0, differences, 0.0), dtype=np.float32)
-    room = _make_room(model, len(usable), start)
     low, high, largest = _limits(model)
-    kind = np.where(np.arange(model.n_static) < model.n_fixed, BOUNDED, FREE).astype(np.int64)
-
-    def work(part: slice) -> None:
-        refine_patterns(
-            usable[part], noise[part], weights, model.static, kind, model.n_fixed,
-            tables.first, tables.metric, tables.amplitude, tables.table, tables.widths, tables.powers, tables.volumes,
-            model.grid.q_first_edge, model.grid.q_step, model.grid.wavelength_angstrom,
-            model.is_free(), low, high, largest, significance,
-            room.parameters[part], room.linear[part], room.covariance[part], room.residuals[part], room.status[part],
-            room.is_moved[part], added[part], room.changes[part],
-        )  # fmt: skip
-
-    edges = np.linspace(0, len(usable), min(max(1, n_threads), max(1, len(usable) // 16)) + 1).astype(int)
-    parts = [slice(first, last) for first, last in itertools.pairwise(edges)]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(work, parts))
-    n_free = model.n_static + n_moving + room.is_moved @ model.is_free().sum(axis=1)
-    expected = np.maximum(np.count_nonzero(weights) - n_free, 1) * np.where(noise > 0, noise, np.nan)
-    is_at_limit = np.any(((room.parameters <= low) | (room.parameters >= high)) & model.is_free(), axis=-1)
-    return _refined(model, room, expected, is_at_limit, has_changes=differences is not None)
+    return Task(
+        model=model,
+        patterns=usable,
+        noise=noise,
+        weights=weights,
+        differences=added,
+        kind=np.where(np.arange(model.n_static) < model.n_fixed, BOUNDED, FREE).astype(np.int64),
+        low=low,
+        high=high,
+        largest=largest,
+        significance=significance,
+        room=_make_room(model, len(usable), start),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Room:
+class Room:
     """What the kernel writes into: fixed phases and background before moving phases."""
 
     parameters: Array
@@ -178,11 +231,11 @@ class _Room:
     changes: Array
 
 
-def _make_room(model: ProfileModel, n: int, start: Array | None) -> _Room:
+def _make_room(model: ProfileModel, n: int, start: Array | None) -> Room:
     n_moving = len(model.moving)
     n_out = model.n_phases + N_PARAMETERS * n_moving
     begin = np.broadcast_to(model.start(), (n, n_moving, N_PARAMETERS)) if start is None else start
-    return _Room(
+    return Room(
         parameters=np.array(begin, np.float64, order="C"),
         linear=np.zeros((n, model.n_static + n_moving)),
         covariance=np.zeros((n, n_out, n_out)),
@@ -206,9 +259,7 @@ def _limits(model: ProfileModel) -> tuple[Array, Array, Array]:
     return low, high, largest
 
 
-def _refined(
-    model: ProfileModel, room: _Room, expected: Array, is_at_limit: NDArray[np.bool_], *, has_changes: bool
-) -> Refined:
+def _refined(model: ProfileModel, room: Room, expected: Array, is_at_limit: NDArray[np.bool_], *, has_changes: bool) -> Refined:
     """Put phases into the order in which they were given."""
     columns = np.r_[np.arange(model.n_fixed), model.n_static + np.arange(len(model.moving))][model.order]
     rows = np.r_[model.order, np.arange(model.n_phases, room.changes.shape[1])]

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+using std::isfinite;
+
 #define __global__
 #define __device__ static inline
 #define __shared__ static
