@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QRect, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QLabel, QListView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
@@ -16,6 +16,8 @@ TILE = 90
 
 GRID = QSize(TILE + 12, TILE + 54)
 """A tile with three lines below it."""
+_MARGIN = 14
+"""Above and below a tile and its name."""
 
 _STYLE = f"""
 QListWidget {{ background: white; border: 0; color: {INK}; outline: 0; }}
@@ -102,8 +104,7 @@ class Gallery(QWidget):
             item = QListWidgetItem(shown.message.label)
             item.setData(Qt.ItemDataRole.UserRole, name)
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
-            # Of itself Qt leaves room for two lines at most, and ends the second in dots.
-            item.setSizeHint(GRID)
+            item.setSizeHint(self._room_for(shown.message.label))
             self._items[name] = item
             self._list.addItem(item)
         tile, icon = _tile(shown), QIcon()
@@ -114,6 +115,11 @@ class Gallery(QWidget):
         message = shown.message
         self._items[name].setToolTip(f"{message.label}: {message.low:g} to {message.high:g} {message.unit}".rstrip())
         self._drawn[name] = shown
+
+    def _room_for(self, name: str) -> QSize:
+        """Give the size of a tile with its whole name: of itself Qt ends the second line in dots."""
+        words = self._list.fontMetrics().boundingRect(QRect(0, 0, TILE, GRID.height()), Qt.TextFlag.TextWordWrap, name)
+        return QSize(GRID.width(), min(TILE + words.height() + _MARGIN, GRID.height()))
 
     def _select(self, items: Sequence[QListWidgetItem]) -> None:
         """Select some tiles, and tell it once."""

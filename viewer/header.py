@@ -11,17 +11,31 @@ from viewer.style import AMBER, BLUE, FAINT, INK, LEVEL_COLOUR, NOTICE_COLOUR, R
 from viewer.words import Words, cell_words, following_words, frames_words, notice_words, progress_words, run_words
 
 N_NOTICES = 3
-LEAST_LINE = 120
-"""Screen pixels."""
+LEAST_LINE = {"run": 120}
+"""Screen pixels below which the lines of a chip are not made shorter: the run's name, the longest, gives way to the others."""
+LEAST_OTHER_LINE = 240
+LEAST_NOTICES = 260
 
 
 class Line(QLabel):
-    """A line of text that ends in dots where there is no room: long words must not make the window wider than the screen."""
+    """A line of text that ends in dots where there is no room: long words must not make the window wider than the screen.
+
+    Parameters
+    ----------
+    text
+        What is written first.
+    least
+        Screen pixels below which the line is not made shorter, unless its text is.
+    """
+
+    def __init__(self, text: str = "", *, least: int) -> None:
+        super().__init__(text)
+        self._least = least
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Give the width below which the line is not made shorter, or its own if that is less."""
         hint = super().minimumSizeHint()
-        return QSize(min(LEAST_LINE, hint.width()), hint.height())
+        return QSize(min(self._least, hint.width()), hint.height())
 
     def paintEvent(self, _: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw as much of the text as there is room for."""
@@ -37,7 +51,8 @@ class Chip(QWidget):
 
     def __init__(self, caption: str) -> None:
         super().__init__()
-        self._caption, self._main, self._small = QLabel(caption.upper()), Line("–"), Line()
+        least = LEAST_LINE.get(caption, LEAST_OTHER_LINE)
+        self._caption, self._main, self._small = QLabel(caption.upper()), Line("–", least=least), Line(least=least)
         self._caption.setFont(font(7, bold=True))
         self._caption.setStyleSheet(f"color: {FAINT}; background: transparent")
         self._main.setFont(font(13, bold=True))
@@ -99,6 +114,7 @@ class Header(QFrame):
         self._notices = QLabel()
         self._notices.setFont(font(9))
         self._notices.setWordWrap(True)
+        self._notices.setMinimumWidth(LEAST_NOTICES)
         self._notices.setStyleSheet("background: transparent")
         self._faults: dict[str, str] = {}
         self._file_complaint = ""

@@ -17,8 +17,9 @@ from viewer.app import open_window
 from viewer.window import Monitor
 
 N_ACTIONS = 1000
-TICK_EVERY, PAINT_EVERY = 20, 50
+TICK_EVERY, PAINT_EVERY = 20, 100
 """Drawing takes time on software OpenGL: so many actions happen between two ticks, two paintings, as when a machine is slow."""
+RARELY = 0.06
 PATIENCE_MS = 60_000
 NAMES = ("x_lithium", "weight_LiC6")
 
@@ -51,7 +52,8 @@ class Person:
             lambda: window.commands.press(chance.choice(list(window.commands.buttons))),
             lambda: [move(window.viewer, _At(place)) for move in window.viewer.mouse_move_callbacks],
         ]
-        if chance.random() < 0.1:
+        # Napari takes a tenth of a second for each layer that comes: what makes many of them anew is seldom chosen.
+        if chance.random() < RARELY:
             found.append(lambda: window.gallery.choose(chance.sample(NAMES, chance.randint(1, 2))))
         if dims.ndim > 2:
             found.append(lambda: dims.set_current_step(0, chance.randint(0, 9)))
@@ -60,7 +62,7 @@ class Person:
             found.append(lambda: setattr(layer, "visible", chance.random() < 0.5))
             if not layer.rgb:
                 found.append(lambda: setattr(layer, "contrast_limits", (0.0, chance.uniform(0.1, 2))))
-            if chance.random() < 0.2:
+            if chance.random() < RARELY:
                 found.append(lambda: window.viewer.layers.remove(layer))
         return found
 
