@@ -25,6 +25,7 @@ from benchmarks.study import (
     CELLS,
     SECTORS,
     Analysed,
+    Recording,
     analyse,
     analysis_profile,
     conditions,
@@ -34,7 +35,11 @@ from benchmarks.study import (
     scores_of,
     write_json,
 )
+from operando.profile import Profile
+from operando.profile.settings import with_settings
 from streaming.projection import Rays
+from streaming.refine.job import Refinery
+from streaming.refine.mean_pattern import refine_mean
 
 Array = NDArray[np.float64]
 
@@ -335,7 +340,19 @@ def study(cell: str, *, sector: str, angles: int = 400, settings: Sequence[str] 
     chosen = analysis_profile(profile, folder, settings=[*settings_of(sector), diode, *settings])
     with h5py.File(path) as file:
         every = max(1, file["angle_deg"].size // angles)
-    return analyse(chosen, read_recording(path, sector=sector, every=every)), folder
+    recording = read_recording(path, sector=sector, every=every)
+    return analyse(chosen, recording, live=knowing_textures(chosen, recording)), folder
+
+
+def knowing_textures(profile: Profile, recording: Recording) -> Profile:
+    """Give a profile with the textures that the mean of all patterns shows, as a second look at a run has them."""
+    lines = list(recording.lines.values())
+    pattern = np.mean([line.mean.astype(np.float64).mean(axis=0) for line in lines], axis=0)
+    variance = np.mean([line.variance.astype(np.float64).mean(axis=0) for line in lines], axis=0)
+    grid = Refinery(profile).grid
+    mean = refine_mean(profile, grid=grid, pattern=pattern, variance=variance / sum(len(line.mean) for line in lines))
+    known = {phase.name: mean.march[phase.fibre] for phase in profile.phases if phase.fibre in mean.march}
+    return with_settings(profile, [f"phases.{name}.march={value:.4f}" for name, value in known.items()])
 
 
 def commit() -> str:

@@ -199,14 +199,18 @@ class Analysed:
 
 
 def analyse(
-    profile: Profile, recording: Recording, *, refinery: Callable[[Profile], Refinery] = Refinery, n_threads: int = 1
+    profile: Profile,
+    recording: Recording,
+    *,
+    refinery: Callable[[Profile], Refinery] = Refinery,
+    live: Profile | None = None,
+    n_threads: int = 1,
 ) -> Analysed:
-    """Take the lines up and refine every voxel, as at the end of a run."""
+    """Take the lines up and refine every voxel, as at the end of a run; ``live`` is what the live amounts know beside."""
     # The window was taken when the lines were read; what is left of it in the profile tells the texture.
     plain = with_settings(profile, ["integration.sector="])
-    tomogram = Tomogram(
-        profile=plain, model=make_pattern_model(profile), run=recording.run, read_again=recording, n_threads=n_threads
-    )
+    model = make_pattern_model(live or profile)
+    tomogram = Tomogram(profile=plain, model=model, run=recording.run, read_again=recording, n_threads=n_threads)
     for line in recording.lines.values():
         tomogram.add(line)
     result = tomogram.result()

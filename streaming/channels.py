@@ -6,7 +6,7 @@ Channels are linear in the pattern, so they can be reconstructed in its place: f
 weighted fit of the reconstructed pattern (docs/decisions/0010).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,10 @@ from pyFAI.io.ponifile import PoniFile
 from scipy.interpolate import BSpline
 
 from operando.errors import DataError, MissingInputError
-from operando.profile import Profile
+from operando.profile import Phase, Profile
 from streaming.phases import Structure, powder_template, q_edges_from_centres, read_structure
+from streaming.refine.crystal import read_crystal
+from streaming.refine.texture import Texture, window_of
 
 Array = NDArray[np.float64]
 
@@ -111,9 +113,7 @@ def make_pattern_model(profile: Profile) -> PatternModel:
     edges = np.linspace(settings.q_min, settings.q_max, settings.n_radial + 1)
     q = 0.5 * (edges[1:] + edges[:-1])
     wavelength_angstrom = wavelength_of(profile)
-    structures = tuple(
-        read_structure(profile.path(phase.cif), name=phase.name, q_max=1.05 * settings.q_max) for phase in profile.phases
-    )
+    structures = tuple(_structure(profile, phase) for phase in profile.phases)
     templates = [
         powder_template(structure, q_edges=edges, wavelength_angstrom=wavelength_angstrom, fwhm_deg=phase.fwhm_deg)
         for structure, phase in zip(structures, profile.phases, strict=True)
@@ -127,6 +127,16 @@ def make_pattern_model(profile: Profile) -> PatternModel:
     )
     _check_windows(model)
     return model
+
+
+def _structure(profile: Profile, phase: Phase) -> Structure:
+    """Give a phase's reflections, of a texture that is known as strong as it makes them."""
+    path, q_max = profile.path(phase.cif), 1.05 * profile.integration.q_max
+    structure = read_structure(path, name=phase.name, q_max=q_max)
+    if phase.fibre is None or phase.march is None:
+        return structure
+    textured = Texture(window=window_of(profile), march={}).of(read_crystal(path, name=phase.name, q_max=q_max), phase)
+    return replace(structure, q=textured.q(), strength=textured.strength)
 
 
 def _check_windows(model: PatternModel) -> None:

@@ -101,6 +101,11 @@ class Refinery:
         self._start: Array | None = None
 
     @property
+    def grid(self) -> Grid:
+        """The bins of q."""
+        return self._grid
+
+    @property
     def q(self) -> Array:
         """Bin centres, shape (n_radial,)."""
         return self._grid.q

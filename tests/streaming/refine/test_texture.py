@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from operando.profile import Profile
 from operando.profile.settings import with_settings
 from operando.scan import LineKey
+from streaming.channels import make_pattern_model, wavelength_of
 from streaming.line_file import write_line
 from streaming.pattern_cache import PatternCache
 from streaming.refine.crystal import read_crystal
@@ -81,6 +82,25 @@ def test_a_known_texture_is_not_looked_for_again() -> None:
     given = textured(demo, march=0.7)
     pattern = np.sum([draw_template(one, GRID) for one in moving_phases(given, lorentz_fraction=0.0)], axis=0)
     assert refine_mean(given, grid=GRID, pattern=pattern, variance=1e-6 * pattern).march == {}
+
+
+def test_the_live_amounts_of_flakes_are_right_where_their_texture_is_known() -> None:
+    demo = demo_profile(refines=True)
+    known = textured(demo, march=0.55)
+    edges = np.linspace(known.integration.q_min, known.integration.q_max, known.integration.n_radial + 1)
+    grid = Grid(
+        q_first_edge=edges[0], q_step=edges[1] - edges[0], n_radial=edges.size - 1, wavelength_angstrom=wavelength_of(known)
+    )
+    flakes = moving_phases(known, lorentz_fraction=0.0)
+    pattern = np.sum([AMOUNTS.get(one.crystal.name, 0.0) * draw_template(one, grid) for one in flakes], axis=0)
+
+    def lic12_over_oxide(profile: Profile) -> float:
+        amounts = np.linalg.lstsq(make_pattern_model(profile).templates, pattern, rcond=None)[0]
+        by_name = dict(zip((phase.name for phase in profile.phases), amounts, strict=False))
+        return float(by_name["lic12"] / by_name["nmc"])
+
+    assert lic12_over_oxide(known) == pytest.approx(0.5, rel=0.03)
+    assert abs(lic12_over_oxide(demo) / 0.5 - 1) > 0.15
 
 
 def test_the_full_profile_sees_the_window_that_the_profile_chose(tmp_path: Path) -> None:
