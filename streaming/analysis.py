@@ -25,6 +25,9 @@ from streaming.channels import PatternModel, make_pattern_model
 from streaming.densified import DensifiedTomogram, is_denser
 from streaming.findings import findings
 from streaming.forward import Forwarder
+from streaming.gpu.device import choose_device
+from streaming.gpu.refiner import kernel_on
+from streaming.gpu.volume import voxels_on
 from streaming.judge import Judge
 from streaming.line_shelf import LineShelf
 from streaming.plain_run import PlainRun
@@ -39,6 +42,7 @@ from streaming.run_state import UNDER_WAY, RunState, State
 from streaming.silence import SilenceWatch
 from streaming.tomogram import Tomogram
 from streaming.turned import TurnedTomogram, is_flown_by_turns
+from streaming.volume import MakeVolume
 from streaming.which_run import makes_maps, own_runs
 
 logger = structlog.get_logger(__name__)
@@ -71,12 +75,22 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     ProfileError, MissingInputError
         If a phase or the geometry cannot be read.
     ServiceError
-        If the feed's port is taken.
+        If the feed's port is taken, or a GPU is wanted and there is none.
     """
     model = make_pattern_model(profile)
     store = MemoryStore()
-    worker = RefineWorker.of_profile(profile, out / "lines") if profile.refinement.enabled else None
-    analysis = Analysis(profile, model, out=out, store=store, clock=time.monotonic, wall_clock=time.time, refiner=worker)
+    device = choose_device(profile.compute.device)
+    worker = RefineWorker.of_profile(profile, out / "lines", kernel_on(device)) if profile.refinement.enabled else None
+    analysis = Analysis(
+        profile,
+        model,
+        out=out,
+        store=store,
+        clock=time.monotonic,
+        wall_clock=time.time,
+        refiner=worker,
+        make_volume=voxels_on(device),
+    )
     addresses = profile.addresses
     regions = RegionAnswerer(profile, model, lines_folder=out / "lines", ingredients_of=analysis.tomograms)
     judge = Judge(regions)
@@ -126,6 +140,8 @@ class Analysis:
         Where the lines come from, for the archive, if this is not the live analysis.
     refiner
         Refines the full profile; None leaves it out.
+    make_volume
+        Gives the voxels of maps on another device; None keeps them with the processor.
     """
 
     def __init__(
@@ -139,9 +155,10 @@ class Analysis:
         wall_clock: Callable[[], float],
         provenance: Mapping[str, str] | None = None,
         refiner: Refiner | None = None,
+        make_volume: MakeVolume | None = None,
     ) -> None:
         self._profile, self._model, self._out, self._store = profile, model, out, store
-        self._clock, self._wall_clock = clock, wall_clock
+        self._clock, self._wall_clock, self._make_volume = clock, wall_clock, make_volume
         self.tomograms = KnownTomograms(profile, out)
         """What can be asked about regions."""
         self.forward = Forwarder(store, wall_clock=wall_clock)
@@ -284,13 +301,12 @@ class Analysis:
         logger.info("run opened", run=run.run, lines=len(run.angles_deg), found=len(found), continues=continues)
 
     def _new_tomogram(self, run: RunStarted) -> Tomogram:
+        common: dict[str, Any] = {"profile": self._profile, "model": self._model, "run": run, "make_volume": self._make_volume}
         if is_flown_by_turns(run):
-            folder = self._out / "lines"
-            return TurnedTomogram(profile=self._profile, model=self._model, run=run, shelf=self._shelf, lines_folder=folder)
+            return TurnedTomogram(**common, shelf=self._shelf, lines_folder=self._out / "lines")
         if is_denser(run):
-            folder = self._out / "lines"
-            return DensifiedTomogram(profile=self._profile, model=self._model, run=run, shelf=self._shelf, lines_folder=folder)
-        return Tomogram(profile=self._profile, model=self._model, run=run, read_again=self._shelf)
+            return DensifiedTomogram(**common, shelf=self._shelf, lines_folder=self._out / "lines")
+        return Tomogram(**common, read_again=self._shelf)
 
     def _take_up(self, key: LineKey) -> None:
         written = self._written.get(key)

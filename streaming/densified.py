@@ -21,6 +21,7 @@ from streaming.line_file import write_line
 from streaming.line_shelf import LineShelf
 from streaming.sinogram import LARGEST_GAP
 from streaming.tomogram import Tomogram
+from streaming.volume import MakeVolume
 from streaming.which_run import STEPS_IN_ONE, made_denser
 
 SUFFIX = "-denser"
@@ -39,8 +40,18 @@ class DensifiedTomogram(Tomogram):
         Where lines that were put together are written.
     """
 
-    def __init__(self, *, profile: Profile, model: PatternModel, run: RunStarted, shelf: LineShelf, lines_folder: Path) -> None:
-        super().__init__(profile=profile, model=model, run=run, read_again=shelf, largest_gap=STEPS_IN_ONE * LARGEST_GAP)
+    def __init__(
+        self,
+        *,
+        profile: Profile,
+        model: PatternModel,
+        run: RunStarted,
+        shelf: LineShelf,
+        lines_folder: Path,
+        make_volume: MakeVolume | None = None,
+    ) -> None:
+        gap = STEPS_IN_ONE * LARGEST_GAP
+        super().__init__(profile=profile, model=model, run=run, read_again=shelf, largest_gap=gap, make_volume=make_volume)
         self._shelf, self._lines_folder = shelf, lines_folder
         self._flown: dict[LineKey, int] = {}
         self._left_out: set[tuple[int, int]] = set()

@@ -20,9 +20,13 @@ from operando.profile.settings import changed_keys
 from operando.scan import LineKey
 from streaming.analysis import Analysis
 from streaming.channels import make_pattern_model
+from streaming.gpu.device import choose_device
+from streaming.gpu.refiner import kernel_on
+from streaming.gpu.volume import voxels_on
 from streaming.line_file import line_path, replace_file
 from streaming.pattern_cache import PatternCache
 from streaming.recorded import Recorded, check_lines, sha256_of
+from streaming.refine.fit import Kernel
 from streaming.refine.job import Refinery
 from streaming.refine.phase_list import FILE as PHASES_FILE
 from streaming.refine.phase_list import PhaseList
@@ -107,6 +111,7 @@ def process(
     ProfileError
         If a setting cannot be changed any more.
     """
+    device = choose_device(profile.compute.device)
     if (out / "scan.nxs").exists() or (out / "lines").exists():
         raise OutputError(f"{out} holds a run already: choose another --out; nothing is ever overwritten")
     changed = check_settings(recorded.profile, profile)
@@ -129,7 +134,8 @@ def process(
         clock=lambda: 0.0,
         wall_clock=lambda: wall_clock().timestamp(),
         provenance=_provenance(recorded, files, wrong, changed, made_at=wall_clock()),
-        refiner=_refiner(recorded, profile, out),
+        refiner=_refiner(recorded, profile, out, kernel_on(device)),
+        make_volume=voxels_on(device),
     )
     for earlier in recorded.earlier:
         analysis.hear(earlier, {})
@@ -144,14 +150,14 @@ def process(
     return _conclude(store, out / "scan.nxs", wrong, recorded)
 
 
-def _refiner(recorded: Recorded, profile: Profile, out: Path) -> InlineRefiner | None:
+def _refiner(recorded: Recorded, profile: Profile, out: Path, kernel: Kernel) -> InlineRefiner | None:
     """Give what refines the whole run once, with the phases that were looked for at its end."""
     if not profile.refinement.enabled:
         return None
     chosen = recorded.archive.parent / PHASES_FILE
     if chosen.is_file():
         replace_file(out / PHASES_FILE, chosen.read_bytes())
-    refinery = Refinery(profile, phase_list=PhaseList(profile, out / PHASES_FILE))
+    refinery = Refinery(profile, kernel=kernel, phase_list=PhaseList(profile, out / PHASES_FILE))
     settings = profile.integration
     patterns = PatternCache(out / "lines", refinery.q, estimator=settings.estimator, sector=settings.sector)
     return InlineRefiner(refinery, patterns)

@@ -22,9 +22,12 @@ from streaming.cake import Caker, cake_grid_of, preview_geometry
 from streaming.collect import Collector
 from streaming.events import Event, Heard, JournalBeganAnew
 from streaming.expected import ExpectedDetector
+from streaming.gpu.device import Device, choose_device
+from streaming.gpu.integrator import integrator_on
 from streaming.intake import Intake, SeriesIntegrator
 from streaming.integrate.geometry import HC_KEV_ANGSTROM
 from streaming.integrate.integrator import Integrator, make_integrator
+from streaming.measured import FrameIntegrator
 from streaming.patient_clock import PatientClock
 from streaming.preview import Previewer
 from streaming.receive import QUEUE_CAPACITY
@@ -61,13 +64,15 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     ServiceError
         If the feed's port is taken.
     """
+    device = choose_device(profile.compute.device)
     base = make_integrator(profile)
-    warm(base)
+    masked = Masked(profile, base, device)
+    warm(masked(None).integrator, base.geometry.shape)
     store = MemoryStore()
     geometry, arrays = preview_geometry(base.geometry, binning=PREVIEW_BINNING, time_s=time.time())
     store.append(geometry, key="geometry", arrays=arrays)
     with FeedServer(store, profile.addresses.reduction):
-        Reduction(profile, base, out=out, store=store).run(ready=ready, stop=stop)
+        Reduction(profile, base, out=out, store=store, masked=masked).run(ready=ready, stop=stop)
 
 
 def make_caker(profile: Profile, base: Integrator) -> Caker:
@@ -76,9 +81,10 @@ def make_caker(profile: Profile, base: Integrator) -> Caker:
     return Caker(grid, saturation_counts=profile.detector.saturation_counts, clock=time.monotonic)
 
 
-def warm(integrator: Integrator) -> None:
-    """Integrate one empty image, so that kernels are compiled and buffers touched before the beam is on."""
-    integrator.integrate(np.zeros(integrator.geometry.shape, dtype=np.uint32))
+def warm(integrator: FrameIntegrator, shape: tuple[int, int]) -> None:
+    """Integrate empty images of the usual depths, so that kernels are compiled and buffers touched before the beam is on."""
+    for dtype in (np.uint8, np.uint32):
+        integrator.integrate(np.zeros(shape, dtype))
 
 
 class Reduction:
@@ -94,9 +100,13 @@ class Reduction:
         The folder of the beamtime.
     store
         The reduction feed.
+    masked
+        Gives integrators on the device that was chosen; None stays with the processor.
     """
 
-    def __init__(self, profile: Profile, base: Integrator, *, out: Path, store: MemoryStore) -> None:
+    def __init__(
+        self, profile: Profile, base: Integrator, *, out: Path, store: MemoryStore, masked: "Masked | None" = None
+    ) -> None:
         self._profile, self._out = profile, out
         self._limit_bytes = 32 * profile.detector.n_rows * profile.detector.n_columns + 2**20
         self._received: queue.Queue[Arrival] = queue.Queue(QUEUE_CAPACITY)
@@ -104,7 +114,7 @@ class Reduction:
         self._mailbox: queue.Queue[Event] = queue.Queue(MAILBOX_CAPACITY)
         self._intake = Intake(
             expected_detector(profile, base),
-            Masked(profile, base),
+            masked or Masked(profile, base),
             limit_bytes=self._limit_bytes,
             previewers=(
                 Previewer(binning=PREVIEW_BINNING, interval_s=PREVIEW_INTERVAL_S, clock=time.monotonic),
@@ -194,12 +204,14 @@ class Masked:
         Names geometry and radial grid.
     base
         The integrator of the profile's own mask.
+    device
+        The GPU to integrate on; None is the processor.
     """
 
-    def __init__(self, profile: Profile, base: Integrator) -> None:
-        self._profile = profile
+    def __init__(self, profile: Profile, base: Integrator, device: Device | None = None) -> None:
+        self._profile, self._device = profile, device
         self._geometry = base.geometry
-        self._base = SeriesIntegrator(integrator=base, geometry_sha256=base.geometry.sha256)
+        self._base = SeriesIntegrator(integrator=integrator_on(device, base), geometry_sha256=base.geometry.sha256)
         self._last = self._base
 
     def __call__(self, mask: NDArray[np.bool_] | None) -> SeriesIntegrator:
@@ -208,7 +220,8 @@ class Masked:
             return self._base
         sha256 = self._geometry.with_mask(mask).sha256
         if sha256 != self._last.geometry_sha256:
-            self._last = SeriesIntegrator(integrator=make_integrator(self._profile, pixel_mask=mask), geometry_sha256=sha256)
+            here = make_integrator(self._profile, pixel_mask=mask)
+            self._last = SeriesIntegrator(integrator=integrator_on(self._device, here), geometry_sha256=sha256)
         return self._last
 
 

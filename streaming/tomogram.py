@@ -32,6 +32,7 @@ from streaming.reconstruct import Reconstruction, Slice
 from streaming.record import LineRecord, record_from_line
 from streaming.region import CountingLine, Ingredients, counting_lines
 from streaming.sinogram import LARGEST_GAP, Projection, Sinogram
+from streaming.volume import MakeVolume
 
 logger = structlog.get_logger(__name__)
 
@@ -111,6 +112,8 @@ class Tomogram:
         Threads of the back projection.
     largest_gap
         Steps between two points of a line that are interpolated over; more is a hole.
+    make_volume
+        Gives the voxels on another device; None keeps them with the processor.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class Tomogram:
         read_again: LineSource,
         n_threads: int = 1,
         largest_gap: float = LARGEST_GAP,
+        make_volume: MakeVolume | None = None,
     ) -> None:
         self.grid = TomogramGrid(
             angles_deg=np.array(run.angles_deg),
@@ -130,7 +134,7 @@ class Tomogram:
             n_points=run.n_points,
         )
         self._profile, self._model, self._read_again, self._n_threads = profile, model, read_again, n_threads
-        self._run, self._largest_gap = run.run, largest_gap
+        self._run, self._largest_gap, self._make_volume = run.run, largest_gap, make_volume
         self._sinogram = Sinogram()
         self._records: dict[tuple[int, int], LineRecord] = {}
         self._points: dict[tuple[int, int], LinePoints] = {}
@@ -299,6 +303,7 @@ class Tomogram:
             window=settings.filter,
             pixel_mm=settings.pixel_mm,
             n_threads=self._n_threads,
+            make_volume=self._make_volume,
         )
 
     def _rebuild(self, newest: Line) -> None:

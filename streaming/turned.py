@@ -22,6 +22,7 @@ from streaming.line import Line
 from streaming.line_file import read_line, write_line
 from streaming.line_shelf import LineShelf
 from streaming.tomogram import Result, Tomogram
+from streaming.volume import MakeVolume
 
 logger = structlog.get_logger(__name__)
 
@@ -46,10 +47,19 @@ class TurnedTomogram(Tomogram):
         Where projections are written, as lines of the run ``RUN-turned``.
     """
 
-    def __init__(self, *, profile: Profile, model: PatternModel, run: RunStarted, shelf: LineShelf, lines_folder: Path) -> None:
+    def __init__(
+        self,
+        *,
+        profile: Profile,
+        model: PatternModel,
+        run: RunStarted,
+        shelf: LineShelf,
+        lines_folder: Path,
+        make_volume: MakeVolume | None = None,
+    ) -> None:
         self._made = run.model_copy(update={"run": f"{run.run}-turned"})
         self._projections = LineShelf(self._made.run, lines_folder)
-        super().__init__(profile=profile, model=model, run=self._made, read_again=self._projections)
+        super().__init__(profile=profile, model=model, run=self._made, read_again=self._projections, make_volume=make_volume)
         self._flown = run
         self._turns_on = shelf
         self._lines_folder = lines_folder

@@ -12,6 +12,7 @@ import typer
 from operando.log import configure_logging
 from operando.process import run_until_stopped
 from operando.profile import Profile, read_profile
+from operando.profile.settings import with_settings
 
 
 class RoleName(StrEnum):
@@ -55,11 +56,16 @@ def start(
     role: Annotated[RoleName, typer.Argument(help="Which process.")],
     profile: Annotated[str, typer.Argument(help="A profile's name, folder or file.")],
     out: Annotated[Path, typer.Option(help="Folder of the beamtime; all its processes share it.")] = Path("runs/default"),
+    device: Annotated[
+        str | None, typer.Option(help="cpu, gpu or auto, in place of the profile's: where reduce and analyse compute.")
+    ] = None,
     leashed: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Start one process of a beamtime, in any order: ioc, detector (twin), cell, acquire, queue, listen, reduce, analyse."""
     configure_logging()
     read = read_profile(profile)
+    if device is not None:
+        read = with_settings(read, [f"compute.device={device}"])
     out.mkdir(parents=True, exist_ok=True)
     serve: Serve = import_module(MODULES[role]).serve
     run_until_stopped(lambda ready, stop: serve(read, out=out.resolve(), ready=ready, stop=stop), leashed=leashed)

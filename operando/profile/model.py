@@ -1,7 +1,7 @@
 """The whole profile, and the addresses of the processes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,13 @@ class Addresses(Section):
     """Answered by the analysis: patterns of voxels."""
     commands: TcpAddress = "tcp://127.0.0.1:24106"
     """Taken by the acquisition: start, pause, resume, abort."""
+
+
+class Compute(Section):
+    """What frames are integrated, maps reconstructed and profiles refined with."""
+
+    device: Literal["cpu", "gpu", "auto"] = "cpu"
+    """``gpu`` refuses to start without one, ``auto`` takes one where it is and says so."""
 
 
 class Queue(Section):
@@ -56,6 +63,7 @@ class Profile(Section):
     dose: Dose | None = None
     sign_pin: SignPin | None = None
     addresses: Addresses = Addresses()
+    compute: Compute = Compute()
     queue: Queue = Queue()
     listen: Listen | None = None
     twin: Twin | None = None

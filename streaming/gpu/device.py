@@ -153,7 +153,7 @@ def choose_device(wanted: Wanted) -> Device | None:
     found = find_gpu()
     if isinstance(found, str):
         if wanted == "gpu":
-            raise ServiceError(f"device gpu: {found}; or compute on the processor: device cpu")
+            raise ServiceError(f"compute.device gpu: {found}; or compute on the processor: compute.device cpu")
         logger.info("computing on the processor", reason=found)
         return None
     logger.info("computing on the GPU", gpu=found.name)

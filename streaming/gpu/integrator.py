@@ -12,16 +12,30 @@ from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from streaming.gpu.device import Device, DeviceArray, Stream, to_device
 from streaming.integrate.bins import RadialBins
 from streaming.integrate.integrator import Integrator, Pattern
+from streaming.measured import FrameIntegrator
+
+logger = structlog.get_logger(__name__)
 
 _PIXELS_PER_THREAD = 8
 """Held in registers: with 16 fewer threads fit a multiprocessor, with 4 more time goes into telling each other sums."""
 _MOST_THREADS = 1024
 _LANES = 2
+
+
+def integrator_on(device: Device | None, host: Integrator) -> FrameIntegrator:
+    """Give what integrates single frames as the host does, on the device if there is one and a kernel for it."""
+    if device is None:
+        return host
+    if host.rejects:
+        logger.warning("integrating on the processor", reason="no kernel for the GPU rejects spots and zingers")
+        return host
+    return GpuIntegrator(host, device, n_frames=1)
 
 
 class GpuIntegrator:

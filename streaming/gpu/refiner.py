@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.gpu.device import Device, DeviceArray, Stream, to_device
-from streaming.refine.fit import SIGNIFICANCE, Refined, Room, Task, prepare
+from streaming.refine.fit import SIGNIFICANCE, Kernel, Refined, Room, Task, prepare, refine
 from streaming.refine.model import ProfileModel
 from streaming.refine.tables import N_PARAMETERS
 
@@ -23,6 +23,11 @@ _BLOCKS_EACH = 5
 in the second-level cache."""
 _PATTERNS = 8192
 """Of a lane: 50 MB of 1,500 bins, some milliseconds of work."""
+
+
+def kernel_on(device: Device | None) -> Kernel:
+    """Give what refines patterns on the device, or on the processor."""
+    return refine if device is None else GpuRefiner(device)
 
 
 class GpuRefiner:

@@ -6,13 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.gpu.device import Device, DeviceArray
-from streaming.volume import VoxelGrid
+from streaming.volume import MakeVolume, VoxelGrid
 
 Array = NDArray[np.float64]
 
 _N_THREADS = 256
 _LINES = 64
 """Lines of one launch: a line of 550 points and 24 columns takes 0.1 MB, and all of them should stay in the cache."""
+
+
+def voxels_on(device: Device | None) -> MakeVolume | None:
+    """Give what makes voxels on the device; None for the processor."""
+    return None if device is None else lambda grid: GpuVolume(grid, device)
 
 
 class GpuVolume:

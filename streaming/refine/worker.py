@@ -20,6 +20,7 @@ from operando.errors import OperandoError
 from operando.profile import Profile
 from operando.scan import LineKey
 from streaming.pattern_cache import PatternCache
+from streaming.refine.fit import Kernel, refine
 from streaming.refine.job import RefinedTomogram, Refinery
 from streaming.refine.phase_list import FILE, PhaseList
 from streaming.refine.to_refine import RefineJob
@@ -103,15 +104,15 @@ class RefineWorker:
         self._thread = threading.Thread(target=self._work, name="refine", daemon=True)
 
     @classmethod
-    def of_profile(cls, profile: Profile, lines_folder: Path) -> "RefineWorker":
-        """Make one for the runs of a beamtime.
+    def of_profile(cls, profile: Profile, lines_folder: Path, kernel: Kernel = refine) -> "RefineWorker":
+        """Make one for the runs of a beamtime, that refines on the device of the kernel.
 
         Raises
         ------
         OperandoError
             If a structure, a curve or the geometry cannot be read.
         """
-        refinery = Refinery(profile, phase_list=PhaseList(profile, lines_folder.parent / FILE))
+        refinery = Refinery(profile, kernel=kernel, phase_list=PhaseList(profile, lines_folder.parent / FILE))
         settings = profile.integration
         return cls(refinery, PatternCache(lines_folder, refinery.q, estimator=settings.estimator, sector=settings.sector))
 
