@@ -40,7 +40,7 @@ def rows(n_frames: int = 256) -> list[dict[str, Any]]:
     n_frames
         Distinct frames, at most 256 of 1679 x 1475 x 4 bytes.
     """
-    profile = _whole_detector(read_profile("demo"))
+    profile = whole_detector(read_profile("demo"))
     trimming = make_integrator(profile)
     summing = make_integrator(
         profile.model_copy(update={"integration": profile.integration.model_copy(update={"trim": (0.0, 1.0)})})
@@ -49,7 +49,7 @@ def rows(n_frames: int = 256) -> list[dict[str, Any]]:
         profile.model_copy(update={"integration": profile.integration.model_copy(update={"estimator": "rejected"})})
     )
     peer = load_poni(profile.path(profile.geometry.poni))
-    first, second = _draws(trimming)
+    first, second = draws(trimming)
     cases: list[tuple[str, Integrator, Callable[[Frame], Any], str]] = [
         ("mean integration, 1679 x 1475", summing, _mean_of(peer, profile, summing), "integrate1d_ng"),
         ("mean without spots and zingers, 1679 x 1475", rejecting, _clip_of(peer, profile, rejecting), "sigma_clip_ng"),
@@ -106,13 +106,14 @@ def _share_that_agrees(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -
     return float(np.mean(np.abs(ours[compared] - theirs[compared]) < 1e-5 * theirs[compared]))
 
 
-def _whole_detector(profile: Profile) -> Profile:
+def whole_detector(profile: Profile) -> Profile:
+    """Give a profile with the range of q that the detector sees."""
     q = read_geometry(profile).q
     grid = profile.integration.model_copy(update={"q_min": float(q.min()), "q_max": float(q.max())})
     return profile.model_copy(update={"integration": grid})
 
 
-def _draws(integrator: Integrator) -> tuple[list[Frame], list[Frame]]:
+def draws(integrator: Integrator) -> tuple[list[Frame], list[Frame]]:
     """Give two sets of Poisson frames whose sums have 2 to 50 counts a pixel, by rings; gaps hold the largest value."""
     rng = np.random.default_rng(20260101)
     bins = integrator.bins

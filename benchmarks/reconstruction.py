@@ -28,14 +28,14 @@ def rows() -> list[dict[str, object]]:
     grid = TomogramGrid(angles_deg=angles, first_position_mm=-STEP_MM * (N_POINTS - 1) / 2, step_mm=STEP_MM, n_points=N_POINTS)
     reconstruction = Reconstruction(grid=grid, n_channels=N_CHANNELS, centre_mm=0.0, n_threads=2)
     random = np.random.default_rng(1)
-    even = {line: _projection(random, line, angles[line]) for line in range(0, 4 * N_PAIRS, 2)}
+    even = {line: projection(random, line, angles[line]) for line in range(0, 4 * N_PAIRS, 2)}
     reconstruction.update(even)
     volume = np.zeros((N_POINTS, N_POINTS, N_CHANNELS))
     ours, peer = [], []
     for line in range(1, 2 * N_PAIRS, 2):
-        projection = _projection(random, line, angles[line])
-        ours.append(_seconds(lambda p=projection, n=line: reconstruction.update({n: p})))  # type: ignore[misc]
-        peer.append(_seconds(lambda p=projection, n=line: _numpy_line(volume, p.channels, angles[n])))  # type: ignore[misc]
+        coming = projection(random, line, angles[line])
+        ours.append(_seconds(lambda p=coming, n=line: reconstruction.update({n: p})))  # type: ignore[misc]
+        peer.append(_seconds(lambda p=coming, n=line: _numpy_line(volume, p.channels, angles[n])))  # type: ignore[misc]
     ours_per_s, peer_per_s = 1 / statistics.median(ours), 1 / statistics.median(peer)
     return [
         {
@@ -50,7 +50,8 @@ def rows() -> list[dict[str, object]]:
     ]
 
 
-def _projection(random: np.random.Generator, line: int, angle_deg: float) -> Projection:
+def projection(random: np.random.Generator, line: int, angle_deg: float) -> Projection:
+    """Give a line of random channels."""
     return Projection(
         key=LineKey(run="bench", line=line, attempt=0),
         angle_deg=angle_deg,

@@ -36,17 +36,8 @@ MOST_A, MOST_C = 0.004, 0.04
 
 def rows(n_patterns: int = N_OURS) -> list[dict[str, Any]]:
     """Give the one row of this benchmark; voxels per second, higher is better."""
-    profile = read_profile("aaa-charged-c2")
-    settings = profile.integration
-    grid = Grid(
-        q_first_edge=settings.q_min,
-        q_step=(settings.q_max - settings.q_min) / settings.n_radial,
-        n_radial=settings.n_radial,
-        wavelength_angstrom=wavelength_of(profile),
-    )
-    phases = moving_phases(profile, lorentz_fraction=0.1)
-    model = make_model(phases, grid=grid, n_background=12)
-    truth, patterns, weights = _patterns(phases, model, n_patterns)
+    model, truth, patterns, weights = problem(n_patterns)
+    phases = list(model.phases)
     refine(model, patterns[:64], np.ones(64), weights)
     ours, theirs = [], []
     found = np.full(N_PAIRS * N_PEER, np.nan)
@@ -79,6 +70,22 @@ def rows(n_patterns: int = N_OURS) -> list[dict[str, Any]]:
             "checksum": zlib.crc32(np.round(c, 4).tobytes()),
         }
     ]
+
+
+def problem(n_patterns: int) -> tuple[ProfileModel, Array, NDArray[np.float32], Array]:
+    """Give a model, the lengths c that patterns were drawn with, the patterns and their weights."""
+    profile = read_profile("aaa-charged-c2")
+    settings = profile.integration
+    grid = Grid(
+        q_first_edge=settings.q_min,
+        q_step=(settings.q_max - settings.q_min) / settings.n_radial,
+        n_radial=settings.n_radial,
+        wavelength_angstrom=wavelength_of(profile),
+    )
+    phases = moving_phases(profile, lorentz_fraction=0.1)
+    model = make_model(phases, grid=grid, n_background=12)
+    truth, patterns, weights = _patterns(phases, model, n_patterns)
+    return model, truth, patterns, weights
 
 
 def _patterns(phases: list[MovingPhase], model: ProfileModel, n_patterns: int) -> tuple[Array, NDArray[np.float32], Array]:

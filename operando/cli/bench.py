@@ -15,7 +15,7 @@ from rich.table import Table
 
 from operando.errors import MissingInputError, OutputError
 
-MODULES = ("integration", "stream", "reconstruction", "volume", "latency", "refinement", "growth", "viewer", "twin")
+MODULES = ("integration", "stream", "reconstruction", "volume", "latency", "refinement", "growth", "viewer", "twin", "gpu")
 
 Rows = list[dict[str, Any]]
 

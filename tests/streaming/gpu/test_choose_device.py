@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.gpu import rows
 from operando.errors import ProfileError, ServiceError
 from operando.profile import read_profile
 from operando.profile.settings import with_settings
@@ -70,3 +71,10 @@ def test_a_series_with_a_mask_of_its_own_is_integrated_on_the_device(emulated: E
     assert isinstance(plain, GpuIntegrator)
     frame = np.random.default_rng().poisson(4.0, host.geometry.shape).astype(np.uint8)
     np.testing.assert_allclose(plain.integrate(frame).mean, host.integrate(frame).mean, rtol=1e-6)
+
+
+@without_gpu
+def test_rows_of_the_gpu_say_that_they_were_not_run() -> None:
+    measured = rows()
+    assert len(measured) == 3
+    assert all(row["ours"] is None and row["device"].startswith("not run: ") for row in measured)
