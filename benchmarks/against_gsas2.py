@@ -80,7 +80,40 @@ def _real(folder: Path) -> None:
     fit = refine_mean(profile, grid=grid, pattern=mean, variance=variance)
     _say("CeO2, ours", {"a": fit.refined.parameter("ceo2", "a")})
     print(f"CeO2, ours: Rwp {100 * float(fit.refined.rwp[0]):.1f} %")
+    _say_rings(fit, mean, variance)
     _write(folder / "ceo2", grid, mean, np.sqrt(variance), **instrument)
+
+
+def _say_rings(fit: Any, pattern: Any, variance: Any) -> None:
+    """Print what single rings say of ``a``: what they scatter by is what any weighting of them may be off."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from streaming.refine.fit import refine
+    from streaming.refine.mean_pattern import weights_from_variance
+    from streaming.refine.model import make_model
+
+    (phase,), weights = fit.phases, weights_from_variance(variance, pattern)
+    model, places = make_model([replace(phase, free=("a",))], grid=fit.refined.model.grid, n_background=14), phase.crystal.q()
+    q, found = model.grid.q, []
+    for place in places:
+        if min(place - q[0], q[-1] - place) < RING_HALF_Q or np.sort(np.abs(places - place))[1] < 2 * RING_HALF_Q:
+            continue
+        straight = replace(model, static=np.vstack([np.ones_like(q), q - place]))
+        near = np.where(np.abs(q - place) < RING_HALF_Q, weights, 0.0)
+        one = refine(straight, pattern[None].astype(np.float32), np.array([fit.noise]), near).parameter(phase.crystal.name, "a")
+        found.append((place, one[0][0], one[1][0]))
+    rings, lengths, sigma = np.array(found).T
+    weight = 1 / sigma**2
+    mean = weight @ lengths / weight.sum()
+    scatter = np.sqrt(weight @ (lengths - mean) ** 2 / (rings.size - 1) / weight.sum())
+    ends = f"innermost {lengths[0]:.5f}, outermost {lengths[-1]:.5f}"
+    print(f"CeO2, {rings.size} single rings: a {mean:.5f} +- {scatter:.5f}; {ends}")
+
+
+RING_HALF_Q = 0.045
+"""1/angstrom, about a ring that is taken alone."""
 
 
 def _say(what: str, values: dict[str, Any]) -> None:

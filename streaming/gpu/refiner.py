@@ -54,9 +54,12 @@ class GpuRefiner:
         *,
         differences: NDArray[np.float32] | None = None,
         significance: float = SIGNIFICANCE,
+        is_bounded: bool = True,
     ) -> Refined:
         """Refine every pattern."""
-        task = prepare(model, patterns, noise, weights, start, differences=differences, significance=significance)
+        task = prepare(
+            model, patterns, noise, weights, start, differences=differences, significance=significance, is_bounded=is_bounded
+        )
         size = max(1, min(self._n_patterns, len(task.patterns)))
         fixed = _Fixed(self._device, task)
         lanes = [_Lane(self._device, task, size, fixed) for _ in range(2)]

@@ -99,6 +99,7 @@ class Kernel(Protocol):
         *,
         differences: NDArray[np.float32] | None = None,
         significance: float = SIGNIFICANCE,
+        is_bounded: bool = True,
     ) -> Refined:
         """Refine every pattern, as :func:`refine` describes it."""
         ...
@@ -114,6 +115,7 @@ def refine(
     differences: NDArray[np.float32] | None = None,
     n_threads: int = 2,
     significance: float = SIGNIFICANCE,
+    is_bounded: bool = True,
 ) -> Refined:
     """Refine every pattern on the processor.
 
@@ -135,8 +137,12 @@ def refine(
         Stretches of patterns that are worked on at the same time.
     significance
         Standard uncertainties that an amount must be above zero for its phase to move.
+    is_bounded
+        Whether amounts of phases that are held still may not be negative; those that move never are.
     """
-    task = prepare(model, patterns, noise, weights, start, differences=differences, significance=significance)
+    task = prepare(
+        model, patterns, noise, weights, start, differences=differences, significance=significance, is_bounded=is_bounded
+    )
     room, tables, n = task.room, model.tables, len(patterns)
 
     def work(part: slice) -> None:
@@ -196,6 +202,7 @@ def prepare(
     *,
     differences: NDArray[np.float32] | None = None,
     significance: float = SIGNIFICANCE,
+    is_bounded: bool = True,
 ) -> Task:
     """Give the arguments of :func:`refine` as kernels take them."""
     usable = np.ascontiguousarray(np.where(weights > 0, patterns, 0.0), dtype=np.float32)
@@ -209,7 +216,7 @@ def prepare(
         noise=noise,
         weights=weights,
         differences=added,
-        kind=np.where(np.arange(model.n_static) < model.n_fixed, BOUNDED, FREE).astype(np.int64),
+        kind=np.where((np.arange(model.n_static) < model.n_fixed) & is_bounded, BOUNDED, FREE).astype(np.int64),
         low=low,
         high=high,
         largest=largest,

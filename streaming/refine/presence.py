@@ -2,7 +2,8 @@
 
 Amounts cannot be negative, so that noise alone gives a phase that is not there 0.4 of an uncertainty in every voxel: a percent
 of LiC6 in a discharged cell, of an inactive oxide beside every spot of it, and with them lithium and a lattice that are wrong
-alike everywhere. A phase is taken to be in a voxel where the mean amount of its neighbours stands out of that.
+alike everywhere. A phase is taken to be in a voxel where the mean amount of its neighbours stands out of that; there its amount
+may come out negative, as noise is, so that means over voxels are right.
 """
 
 from dataclasses import fields, replace
@@ -18,8 +19,8 @@ from streaming.refine.voxels import VoxelPatterns
 
 Array = NDArray[np.float64]
 
-WINDOWS = (5, 11)
-"""Voxels along the edges of the squares whose means are looked at: the smaller one finds spots, the larger what is thin."""
+WINDOWS = (5, 11, 25)
+"""Voxels along the edges of the squares whose means are looked at: the smallest finds spots, the largest what is thin."""
 SIGNIFICANCE = 3.0
 """Standard uncertainties of a mean over neighbours."""
 _ALIKE_VOXELS = 4.0
@@ -67,7 +68,7 @@ def refine_where_present(
         As of :func:`streaming.refine.fit.refine`.
     """
 
-    def refined(model: ProfileModel, rows: NDArray[np.intp], start: Array | None) -> Refined:
+    def refined(model: ProfileModel, rows: NDArray[np.intp], start: Array | None, *, is_bounded: bool = True) -> Refined:
         return kernel(
             model,
             voxels.patterns[rows],
@@ -76,6 +77,7 @@ def refine_where_present(
             start,
             differences=None if voxels.differences is None else voxels.differences[rows],
             significance=significance,
+            is_bounded=is_bounded,
         )
 
     every = np.arange(len(voxels.patterns))
@@ -91,7 +93,7 @@ def refine_where_present(
         rows = np.flatnonzero(group.ravel() == number)
         static = model.static.copy()
         static[model.order[held[~choice]]] = 0.0
-        parts.append((rows, refined(replace(model, static=static), rows, begin[rows])))
+        parts.append((rows, refined(replace(model, static=static), rows, begin[rows], is_bounded=False)))
     found = _together(parts, model)
     for column, k in enumerate(held):
         absent = ~is_there[:, column]

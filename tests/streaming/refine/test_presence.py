@@ -18,7 +18,7 @@ PHASES = [
     if one.crystal.name in ("nmc", "graphite", "lic12", "lic6", "cu")
 ]
 NAMES = [one.crystal.name for one in PHASES]
-EDGE = 24
+EDGE = 40
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,11 @@ def test_a_phase_is_looked_for_only_where_its_neighbours_show_it(voxels: tuple[V
     everywhere = refine(model, patterns.patterns, patterns.noise, patterns.weights)
     found = refine_where_present(refine, model, patterns, is_refined, start=None, significance=5.0)
     lic6 = NAMES.index("lic6")
-    assert everywhere.scales[~is_corner, lic6].mean() > 3 * found.scales[~is_corner, lic6].mean()
-    assert found.scales[is_corner, lic6] == pytest.approx(everywhere.scales[is_corner, lic6], abs=0.02)
+    assert everywhere.scales[~is_corner, lic6].mean() > 3 * abs(found.scales[~is_corner, lic6].mean())
+    assert found.scales[is_corner, lic6] == pytest.approx(everywhere.scales[is_corner, lic6], abs=0.05)
     assert found.scales[is_corner, lic6].mean() == pytest.approx(0.3, abs=0.03)
     nothing = ~is_corner & (found.scales[:, lic6] == 0)
-    assert nothing.sum() > 0.8 * (~is_corner).sum()
+    assert nothing.sum() > 0.6 * (~is_corner).sum()
     # What is not there is known to be no more than what would have been seen.
     assert np.sqrt(found.covariance[nothing, lic6, lic6]).mean() == pytest.approx(
         np.sqrt(everywhere.covariance[nothing, lic6, lic6]).mean(), rel=0.01
