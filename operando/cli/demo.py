@@ -10,9 +10,10 @@ import typer
 
 from operando.cli.beamtime import Beamtime, scan_roles
 from operando.cli.ports import on_free_ports
-from operando.cli.run import conduct, stop_on_signals
+from operando.cli.run import conduct
 from operando.cli.summary import add_truth, summary_since
 from operando.errors import ServiceError, StoppedError
+from operando.process import stop_on_signals
 from operando.profile import Profile, read_profile
 
 _LEFT_BY_A_DEMO = (

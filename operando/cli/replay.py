@@ -10,8 +10,9 @@ import typer
 from operando.bus import FeedServer, MemoryStore
 from operando.cli.beamtime import Beamtime
 from operando.cli.ports import on_free_ports
-from operando.cli.run import conduct, stop_on_signals
+from operando.cli.run import conduct
 from operando.errors import MissingInputError
+from operando.process import stop_on_signals
 from operando.profile import read_profile
 
 

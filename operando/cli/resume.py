@@ -10,11 +10,12 @@ import typer
 
 from operando.cli.beamtime import Beamtime, scan_roles
 from operando.cli.ports import on_free_ports
-from operando.cli.run import conduct, stop_on_signals
+from operando.cli.run import conduct
 from operando.cli.summary import add_truth, summary_since
 from operando.errors import DataError, MissingInputError, StoppedError
 from operando.journal import read_journal
 from operando.messages import LineFlown, Message, RunStarted
+from operando.process import stop_on_signals
 from operando.profile import Profile, Scan, read_profile
 
 PLANS = ("xrdct", "steered")

@@ -1,7 +1,6 @@
 """``operando run``: a beamtime on the beamline that a profile describes."""
 
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from operando.cli.progress import RunProgress
 from operando.cli.summary import Finish, add_truth, summary_since
 from operando.errors import ProfileError, ServiceError, StoppedError
 from operando.messages import ScanProgress
+from operando.process import stop_on_signals
 from operando.profile import Profile, read_profile
 from operando.screen import VirtualScreen
 from operando.supervise import Supervisor
@@ -194,11 +194,3 @@ def _window(beamtime: Beamtime, stack: ExitStack, *, headless: bool) -> Window:
         return Window(environment={})
     screen = stack.enter_context(VirtualScreen())
     return Window(environment=screen.environment, snapshot=beamtime.out / "monitor.png")
-
-
-def stop_on_signals() -> threading.Event:
-    """Give an event that Ctrl-C and SIGTERM set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

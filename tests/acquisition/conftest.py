@@ -25,11 +25,11 @@ N_PORTS = 14
 """Ports in a row: beamline, cell bridge, a second beamline with its bridge, repeater, ring, and some that nobody serves."""
 
 SERVE = """
-import importlib, signal, sys, threading
+import importlib, sys
 from pathlib import Path
+from operando.process import stop_on_signals
 from operando.profile import read_profile
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
+stop = stop_on_signals()
 module = importlib.import_module(sys.argv[1])
 module.serve(read_profile(sys.argv[2]), out=Path(sys.argv[3]), ready=lambda: print("ready", flush=True), stop=stop)
 """

@@ -19,14 +19,14 @@ from operando.profile.surroundings import SignPin
 pytestmark = [pytest.mark.ioc, pytest.mark.skipif("OPERANDO_PREFIX" in os.environ, reason="needs a server of its own")]
 
 SERVE = """
-import logging, signal, sys, threading
+import logging, sys
 from pathlib import Path
 import caproto
 from acquisition.twin.beamline import serve
+from operando.process import stop_on_signals
 from operando.profile import read_profile
 caproto.config_caproto_logging(file=sys.argv[2], level="DEBUG")
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
+stop = stop_on_signals()
 def ready():
     # The server quietens its library before it says so.
     logging.getLogger("caproto").setLevel("DEBUG")
