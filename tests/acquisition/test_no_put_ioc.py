@@ -43,6 +43,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "air_and_transmission": {"air_mm": 5.0},
     "beam_damage": {"fresh_mm": 2.0, "axis": "x"},
     "continuous_rotation": {"n_angles": 180},
+    "densify": {"radius_mm": 0.3},
     "steered": {"x_above": 0.9, "missing_points": 2},
 }
 WITHOUT_ARGUMENTS = ("xrdct", "single_line", "align", "sign_test", "calibrate", "dark")
