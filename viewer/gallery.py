@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qtpy.QtCore import QRect, QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QPainter, QPixmap
+from qtpy.QtGui import QFontMetrics, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QLabel, QListView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from operando.messages import MapPublished
@@ -118,7 +118,9 @@ class Gallery(QWidget):
 
     def _room_for(self, name: str) -> QSize:
         """Give the size of a tile with its whole name: of itself Qt ends the second line in dots."""
-        words = self._list.fontMetrics().boundingRect(QRect(0, 0, TILE, GRID.height()), Qt.TextFlag.TextWordWrap, name)
+        # Qt breaks the lines a little earlier than at the tile's edge.
+        line = QRect(0, 0, TILE - _MARGIN, GRID.height())
+        words = QFontMetrics(self._list.font()).boundingRect(line, Qt.TextFlag.TextWordWrap, name)
         return QSize(GRID.width(), min(TILE + words.height() + _MARGIN, GRID.height()))
 
     def _select(self, items: Sequence[QListWidgetItem]) -> None:

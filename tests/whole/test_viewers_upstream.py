@@ -28,7 +28,7 @@ from tests.streaming.test_reduction import Beamline, N, Running, free_port, imag
 from tests.streaming.wire import v2_end, v2_start
 
 N_LINES = 6
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 LOST = 2 * N + 3
 """A frame that the detector never sends: its loss must be counted the same, too."""
 
@@ -160,6 +160,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[int, tup
     return measured(tmp_path_factory.mktemp("undisturbed") / "out", nobody)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_stopping_and_killing_a_window_and_a_slow_one_change_no_line_file_and_no_count(tmp_path, undisturbed):
     lines, status = measured(tmp_path / "out", a_window_stopped_then_killed_and_one_that_is_slow)
     expected, expected_status = undisturbed
