@@ -10,6 +10,10 @@ API = "1.8.0"
 TIMEOUT_S = 10.0
 """Arming a large detector takes seconds; longer than this it does not answer."""
 
+KEPT_S = 1.0
+"""How long a connection is kept for the next command: servers close theirs after some seconds, and one that does so at the
+moment of a command leaves it without an answer."""
+
 
 class UnknownKeyError(ServiceError):
     """The detector has no such key; caught where a key is one that only some detectors have."""
@@ -21,7 +25,8 @@ class SimplonClient:
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self.url = url
         # trust_env off: a proxy of the site must not come between a beamline and its detector.
-        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_S)
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False, limits=limits)
 
     def config(self, key: str, *, module: str = "detector") -> Any:
         """Give the value of a configuration key."""

@@ -7,6 +7,7 @@ earlier run with one more point between every two; the analysis puts both runs t
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from acquisition.plans.order import turns_deg
 from acquisition.plans.steering import Asks
 from acquisition.plans.timing import OVERHEAD_S, Flight, flight_of, line_s, move_s
 from operando.messages.steering import SteeringAnswered, SteeringAsked
-from operando.profile import Profile
+from operando.profile import Control, Profile
 from operando.scan import TomogramGrid
 
 Plan = Generator[Msg, Any, Any]
@@ -92,26 +93,28 @@ def dense_layout(profile: Profile, grid: TomogramGrid, disc: Disc, lines: Sequen
     n_points = min(2 * half + 1, fine.n_points)
     scan = profile.scan.model_copy(update={"step_mm": fine.step_mm, "n_points": n_points})
     flight = flight_of(profile.model_copy(update={"scan": scan}))
-    angles = grid.angles_deg[list(lines)]
-    flown = tuple(
-        _line(order, int(number), fine, disc, flight=flight, centre_mm=profile.scan.centre_mm)
-        for order, number in enumerate(lines)
-    )
+    flown = tuple(_line(number, fine, disc, flight=flight, centre_mm=profile.scan.centre_mm) for number in lines)
     one_s = line_s(flight, acceleration_s=profile.control.fast.acceleration_s)
-    turning_s = sum(move_s(profile.control.rotation, turn) for turn in turns_deg(angles))
-    total_s = len(flown) * (one_s + OVERHEAD_S) + turning_s
+    total_s = len(flown) * (one_s + OVERHEAD_S) + _between_s(profile.control, flown)
     return Layout(flight=flight, grid=fine, lines=flown, line_s=one_s, total_s=total_s)
 
 
-def _line(order: int, number: int, fine: TomogramGrid, disc: Disc, *, flight: Flight, centre_mm: float) -> Line:
+def _between_s(control: Control, lines: Sequence[Line]) -> float:
+    """Give the time from line to line, s: the stage turns while the fast axis goes to the next start, which lies elsewhere."""
+    turns = turns_deg(np.array([line.angle_deg for line in lines]))
+    ways_mm = [0.0, *(abs(after.start_mm - before.end_mm) for before, after in pairwise(lines))]
+    both = zip(turns, ways_mm, strict=True)
+    return sum(max(move_s(control.rotation, turn), move_s(control.fast, way_mm)) for turn, way_mm in both)
+
+
+def _line(number: int, fine: TomogramGrid, disc: Disc, *, flight: Flight, centre_mm: float) -> Line:
     angle_deg = float(fine.angles_deg[number])
     middle = (centre_mm + disc.middle_mm(angle_deg) - fine.first_position_mm) / fine.step_mm
     first = int(np.clip(round(middle) - flight.n_points // 2, 0, fine.n_points - flight.n_points))
     half_width_mm = 0.5 * (flight.n_points - 1) * fine.step_mm
     middle_mm = fine.first_position_mm + first * fine.step_mm + half_width_mm
-    # To and fro in the order of flight: the numbers alone might fly all the same way.
-    line = line_at(order, angle_deg, flight=flight, centre_mm=middle_mm, half_width_mm=half_width_mm)
-    return replace(line, index=number)
+    # By its number, thus the way that it flew before: a detector that lags shifts both by as much.
+    return line_at(number, angle_deg, flight=flight, centre_mm=middle_mm, half_width_mm=half_width_mm)
 
 
 def n_frames_of_map(grid: TomogramGrid, layout: Layout, flown: Sequence[int]) -> int:

@@ -114,24 +114,26 @@ class Steering:
         self._ask()
 
     def end_reason(self) -> str:
-        """Say why the scan shall end before its next line; empty if it shall go on."""
+        """Say why the scan shall end before its next line; empty if it shall go on, or a line has yet to fly again."""
         self._listen()
-        return "" if self._newest is None else self._wanted.met(self._newest)
+        return "" if self._newest is None or self._holes() else self._wanted.met(self._newest)
 
     def take_holes(self) -> list[int]:
         """Give the lines that shall fly again because they have holes, each once."""
         self._listen()
-        if self._newest is None or self._wanted.missing_points is None:
-            return []
-        found = [
-            line
-            for line, n_missing in sorted(self._newest.missing.items())
-            if n_missing >= self._wanted.missing_points and line not in self._repeated
-        ]
+        found = self._holes()
         self._repeated.update(found)
-        for line in found:
-            self._notify(f"line {line}: {self._newest.missing[line]} points are missing: it flies again")
-        return found
+        for line, n_missing in found.items():
+            self._notify(f"line {line}: {n_missing} points are missing: it flies again")
+        return list(found)
+
+    def _holes(self) -> dict[int, int]:
+        """Give the points missing of each line that has to fly again and has not yet."""
+        least = self._wanted.missing_points
+        if self._newest is None or least is None:
+            return {}
+        missing = sorted(self._newest.missing.items())
+        return {line: n_missing for line, n_missing in missing if n_missing >= least and line not in self._repeated}
 
     def last_word(self) -> Plan:
         """Wait until the analysis has spoken of all lines that flew, or the patience ends; before a run may close."""

@@ -314,12 +314,15 @@ def _restore_speed(axis: Any, speed: float) -> Plan:
 
 
 def _again_after_late_failures(plan: Callable[[], Plan]) -> Plan:
-    """Run a plan, again from its start when the failure of an earlier motion comes in between: each comes only once."""
+    """Run a plan, again from its start when the failure of an earlier motion comes in between: each comes only once.
+
+    A message of its own that fails at once, as on a server that is away, would fail again, and each time after a timeout.
+    """
     for n_left in reversed(range(N_STATUSES)):
         try:
             yield from plan()
             return
-        except FAILURES:
+        except FailedStatus:
             if not n_left:
                 raise
 

@@ -164,11 +164,11 @@ def devices(beamline: Profile) -> BeamlineDevices:
 def at_start(devices: BeamlineDevices) -> BeamlineDevices:
     """The devices with everything at zero, shutter closed, trigger box idle and the platform at its normal speed."""
     devices.trigger.stop()
-    devices.shutter.set(0).wait(5)
-    devices.fast.velocity.set(10.0).wait(5)
+    devices.shutter.set(0).wait(30)
+    devices.fast.velocity.set(10.0).wait(30)
     for axis in (*(devices.hexapod.axes.values() if devices.hexapod else [devices.fast]), devices.rotation):
         if abs(axis.user_readback.get(use_monitor=False)) > axis.tolerance:
-            axis.set(0.0).wait(20)
+            axis.set(0.0).wait(30)
     return devices
 
 
@@ -176,7 +176,7 @@ def end_process(process: "subprocess.Popen[str]") -> int:
     """End a process as the supervisor does, and give its exit status."""
     process.send_signal(signal.SIGTERM)
     try:
-        return process.wait(timeout=10)
+        return process.wait(timeout=60)
     finally:
         process.kill()
         if process.stdout is not None:

@@ -15,11 +15,16 @@ class PulseFrames:
     """Small frames that remember the pulse that made them."""
 
     def __init__(self) -> None:
-        self.pulses: list[Pulse] = []
+        self.exposed: list[tuple[int, Pulse]] = []
+        """Image id and gate of each frame."""
+
+    @property
+    def pulses(self) -> list[Pulse]:
+        return [pulse for _, pulse in self.exposed]
 
     def frame(self, pulse: Pulse | None, image_id: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
         assert pulse is not None
-        self.pulses.append(pulse)
+        self.exposed.append((image_id, pulse))
         return np.full((16, 16), image_id, dtype=np.uint32)
 
 

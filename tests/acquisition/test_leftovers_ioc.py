@@ -10,8 +10,8 @@ pytestmark = pytest.mark.ioc
 
 def test_what_a_dead_acquisition_left_behind_is_told_and_put_right(at_start: Any, beamline: Profile) -> None:
     devices = at_start
-    devices.shutter.set(1).wait(5)
-    devices.fast.velocity.set(2.0).wait(5)
+    devices.shutter.set(1).wait(30)
+    devices.fast.velocity.set(2.0).wait(30)
     told: list[str] = []
     clear_leftovers(devices, beamline, tell=told.append)
     assert [words.split(" was")[0] for words in told] == ["the shutter", "the fast axis"]

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +12,16 @@ from operando.profile import Profile, write_profile
 
 
 @contextmanager
-def processes(profile: Profile, out: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Start the processes of `operando run` for such a profile, but for the window; the last when the others are ready."""
+def processes(
+    profile: Profile, out: Path, *, of_role: Mapping[str, Profile] | None = None
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Start the processes of `operando run` for such a profile, but for the window; the last when the others are ready.
+
+    ``of_role`` gives processes another profile than the rest.
+    """
     write_profile(profile, out / "profile.toml")
+    for role, other in (of_role or {}).items():
+        write_profile(other, out / f"{role}.toml")
     started: dict[str, subprocess.Popen[bytes]] = {}
     *first, last = scan_roles(profile)
     try:
@@ -28,7 +35,7 @@ def processes(profile: Profile, out: Path) -> Iterator[dict[str, subprocess.Pope
         for process in started.values():
             process.terminate()
         for process in started.values():
-            process.wait(15)
+            process.wait(60)
             assert process.stdout is not None
             process.stdout.close()
 
@@ -48,7 +55,9 @@ def _await_ready(process: "subprocess.Popen[bytes]", role: str, out: Path) -> No
 
 
 def _start(role: str, out: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "operando", "start", role, str(out / "profile.toml"), "--out", str(out)]
+    own = out / f"{role}.toml"
+    described = own if own.exists() else out / "profile.toml"
+    command = [sys.executable, "-m", "operando", "start", role, str(described), "--out", str(out)]
     # Another simulated beamline of the same names may run beside these tests.
     alone = os.environ | {"EPICS_CA_ADDR_LIST": ""}
     with (out / f"{role}.log").open("wb") as log:

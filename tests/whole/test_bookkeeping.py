@@ -8,7 +8,6 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,17 +16,11 @@ from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
 from numpy.typing import NDArray
 
-from operando.bus import MemoryStore
-from operando.messages import LineAborted, LineFlown, LineWritten, MapPublished, Message, RunStarted
+from operando.messages import LineAborted, LineFlown, Message
 from operando.profile import Profile
-from streaming.account import FrameKey, SeriesKey
-from streaming.analysis import Analysis
-from streaming.collect import DEADLINE_S, Collector
-from streaming.events import Heard
-from streaming.measured import Measured
-from streaming.tomogram import Tomogram
-from tests.acquisition.plans.conftest import TEST_STEP_MM, FakeBeamline, Frame
+from tests.acquisition.plans.conftest import TEST_STEP_MM, FakeBeamline
 from tests.streaming.phantom import Disc, Phantom, demo_profile
+from tests.whole.rejoining import rejoined
 
 N_LINES, N_POINTS = 12, 25
 DISCS = (
@@ -35,17 +28,6 @@ DISCS = (
     Disc(x=0.02, y=0.03, radius=0.04, amounts={"graphite": 0.2, "lic12": 0.8}),
     Disc(x=-0.04, y=-0.02, radius=0.04, amounts={"lic12": 0.5, "lic6": 0.7}),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlatPattern:
-    """A pattern as the integrator gives it."""
-
-    mean: NDArray[np.float32]
-    trimmed: NDArray[np.float32]
-    variance: NDArray[np.float32]
-    n_saturated: int = 0
-    cake: None = None
 
 
 @dataclass(kw_only=True)
@@ -106,56 +88,11 @@ def scan(
                     continue
         finally:
             run_engine.msg_hook = None
-        return analyse(beamline, phantom, tmp_path_factory.mktemp("out"), dropped=dropped or set())
+        lost = dropped or set()
+        found = rejoined(beamline.seen, phantom, tmp_path_factory.mktemp("out"), dropped=lost)
+        return Outcome(beamline=beamline, x=found.x, mass=found.mass, is_measured=found.is_measured, dropped=lost)
 
     return fly
-
-
-def analyse(beamline: FakeBeamline, phantom: Phantom, out: Path, *, dropped: set[tuple[int, int]]) -> Outcome:
-    now_s, feed, results = [100.0], MemoryStore(), MemoryStore()
-    collector = Collector(
-        q=phantom.model.q, out=out, store=feed, queue_state=lambda: (0, 64), clock=lambda: now_s[0], wall_clock=lambda: 5000.0
-    )
-    analysis = Analysis(
-        phantom.profile, phantom.model, out=out, store=results, clock=lambda: now_s[0], wall_clock=lambda: 5000.0
-    )
-    started = beamline.messages(RunStarted)[0]
-    for event in beamline.seen:
-        if isinstance(event, Frame):
-            if pixel_of(event, started) not in dropped:
-                collector.handle(measured(event, phantom))
-        else:
-            collector.handle(Heard(message=event))
-            analysis.hear(event, {})
-    for _ in range(2):
-        now_s[0] += DEADLINE_S + 1
-        collector.tick()
-    for entry in feed.since(0, limit=10_000):
-        if isinstance(entry.message, LineWritten):
-            analysis.hear(entry.message, {})
-    analysis.finish()
-    for _ in range(2):
-        now_s[0] += 60.0
-        analysis.work()
-        analysis.finish()
-    assert isinstance(analysis._tomogram, Tomogram)
-    result = analysis._tomogram.result()
-    assert result is not None
-    newest = [entry for entry in results.since(0, limit=10_000) if isinstance(entry.message, MapPublished)]
-    x = next(entry.arrays["value"] for entry in reversed(newest) if entry.message.name == "x_lithium")  # type: ignore[attr-defined]
-    return Outcome(beamline=beamline, x=np.array(x), mass=result.mass_sinogram, is_measured=result.is_measured, dropped=dropped)
-
-
-def pixel_of(frame: Frame, run: RunStarted) -> tuple[int, int]:
-    line = run.angles_deg.index(pytest.approx(frame.angle_deg))
-    return line, round((frame.fast_mm - run.first_position_mm) / run.step_mm)
-
-
-def measured(frame: Frame, phantom: Phantom) -> Measured:
-    mean = phantom._expected(np.array([frame.fast_mm]), frame.angle_deg)[0].astype(np.float32)
-    pattern = FlatPattern(mean=mean, trimmed=mean, variance=np.maximum(mean, np.float32(1e-9)) / np.float32(1e6))
-    key = FrameKey(series=SeriesKey(series=frame.series, unique_id=str(frame.series)), image_id=frame.image_id)
-    return Measured(frame=key, pattern=pattern, geometry_sha256="ab", received_s=5000.0)
 
 
 def pause(engine: RunEngine) -> None:

@@ -24,7 +24,7 @@ from operando.profile import Profile, read_profile
 from tests.streaming.small_detector import small_profile
 from tests.whole.beamtime import processes
 
-N_LINES, N_POINTS, STEP_MM = 20, 25, 0.2
+N_LINES, N_POINTS, STEP_MM = 16, 21, 0.24
 LOST, TORN = (7, 11), (3, 4)
 """(line, point) of an image that is never written, and of one that is whole only at the end."""
 CLOCK_AHEAD_S = 90.0

@@ -40,7 +40,7 @@ def test_every_line_sees_the_disc_at_half_the_step_and_goes_no_farther_than_the_
     layout = dense_layout(DEMO, grid, disc, lines)
     assert [line.index for line in layout.lines] == lines
     assert len(lines) == -(-grid.angles_deg.size // every)
-    assert [line.direction for line in layout.lines] == [1, -1] * (len(lines) // 2) + [1] * (len(lines) % 2)
+    assert [line.direction for line in layout.lines] == [whole.lines[number].direction for number in lines]
     assert layout.flight.speed_mm_s == pytest.approx(whole.flight.speed_mm_s / 2)
     (low, high), (lowest, highest) = sweep_ends(layout), sweep_ends(whole)
     assert low >= lowest

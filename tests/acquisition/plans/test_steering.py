@@ -92,6 +92,16 @@ def test_an_answer_that_comes_while_the_next_line_flies_is_heeded() -> None:
     assert found == [([], False), ([0], False), ([], True)]
 
 
+def test_a_scan_does_not_end_before_the_line_with_holes_has_flown_again() -> None:
+    asks = Late(lambda n: {"n_lines": 9, "mean": 0.9, "missing": {1: 3}})
+    steering = Steering(Wanted(x_above=0.5, missing_points=2), asks, run=lambda: "r", notify=lambda text: None)
+    steering.flew()
+    asks.has_flown = True
+    assert steering.end_reason() == ""
+    assert steering.take_holes() == [1]
+    assert "at or above 0.5" in steering.end_reason()
+
+
 def test_no_condition_ends_the_scan_before_the_least_lines(engine: RunEngine, beamline: Any) -> None:
     asks = MadeUp(lambda n: {"n_lines": n, "mean": 0.9})
     assert fly(engine, beamline, asks, x_above=0.6, least_lines=3) == [0, 1, 2]

@@ -222,11 +222,12 @@ def test_a_pause_from_the_command_line_stands_still_with_the_shutter_closed_unti
     assert stand.client.history()[-1].exit_status == "completed"
 
 
-def test_an_aborted_scan_is_safe_and_stands_at_the_head_of_the_queue_again(stand: Stand) -> None:
+def test_a_scan_aborted_from_the_command_line_is_safe_and_stands_at_the_head_of_the_queue_again(stand: Stand) -> None:
     stand.fly_into_a_line(n_lines=30)
     stand.client.submit("dark", {"n_frames": 2})
-    answer = stand.command("abort")
-    assert answer.accepted, answer.text
+    assert "success: True" in stand.qserver("re", "pause", "immediate")
+    stand.wait_for("paused")
+    assert "success: True" in stand.qserver("re", "abort")
     stand.wait_for("idle")
     assert stand.client.history()[-1].exit_status == "aborted"
     assert [str(one) for one in stand.client.waiting()] == ["xrdct n_lines=30", "dark n_frames=2"]
@@ -234,13 +235,14 @@ def test_an_aborted_scan_is_safe_and_stands_at_the_head_of_the_queue_again(stand
     assert stand.of(RunStopped)[-1].exit_status == "abort"
 
 
-def test_a_scan_that_cannot_be_flown_fails_with_its_reason_and_the_queue_waits(stand: Stand) -> None:
-    stand.client.submit("xrdct", {"centre_mm": 7.9})
+def test_a_scan_that_cannot_be_flown_fails_on_the_command_line_with_its_reason_and_the_queue_waits(stand: Stand) -> None:
+    stand.qserver("queue", "add", "plan", '{"name": "xrdct", "kwargs": {"centre_mm": 7.9}}')
     stand.client.submit("dark", {"n_frames": 2})
-    stand.client.start()
+    stand.qserver("queue", "start")
     stand.until(lambda: stand.client.history()[-1].exit_status == "failed", "a failure")
-    assert "cannot be flown" in stand.client.history()[-1].complaint
     stand.wait_for("idle")
+    stand.until(lambda: "cannot be flown" in stand.qserver("history", "get"), "the reason on the command line")
+    assert "exit_status: failed" in stand.qserver("history", "get")
     assert [one.name for one in stand.client.waiting()] == ["xrdct", "dark"]
 
 
