@@ -173,8 +173,10 @@ def commanded(beamtime: Beamtime, scan: list[Message], other_cell: str) -> tuple
         seen["resume"] = command(beamtime, "resume")
         beamtime.follow(lambda found: bool(of(LineFlown, found)))
         caput(dump, 1, wait=True)
-        beamtime.follow(lambda found: any(one.state == "suspended" for one in of(ScanState, found)))
-        caput(dump, 0, wait=True)
+        try:
+            beamtime.follow(lambda found: any(one.state == "suspended" for one in of(ScanState, found)))
+        finally:
+            caput(dump, 0, wait=True)
         beamtime.follow(lambda found: bool(of(PlanEnded, found)))
         seen["dark"] = command(beamtime, "start", plan="dark", arguments={"n_frames": 3})
         beamtime.follow(lambda found: len(of(PlanEnded, found)) == 2)
@@ -183,10 +185,9 @@ def commanded(beamtime: Beamtime, scan: list[Message], other_cell: str) -> tuple
         seen["x"] = caget(f"{control.hexapod_axes['X']}.RBV")
         n_flown = len(of(LineFlown, journal_of(process)))
         # Long enough that it cannot end before it is stopped.
-        seen["stopped"] = command(beamtime, "start", arguments={"n_lines": 40}, plan="xrdct")
+        seen["stopped"] = command(beamtime, "start", arguments={"n_lines": 400}, plan="xrdct")
         beamtime.follow(lambda found: len(of(LineFlown, found)) > n_flown)
     finally:
-        caput(dump, 0, wait=True)
         assert end(process) == 0
     seen["shutter at the end"], seen["speed at the end"] = caget(shutter), caget(f"{control.fast.pv}.VELO")
     return journal_of(process), seen
@@ -270,7 +271,12 @@ def test_the_map_of_a_scan_with_a_pause_a_beam_dump_and_a_lost_frame_is_that_of_
     np.testing.assert_allclose(whole.mass / scale, undisturbed.mass / scale, rtol=0, atol=0.01)
     kept = disturbed.is_measured
     np.testing.assert_allclose(disturbed.mass[kept] / scale, undisturbed.mass[kept] / scale, rtol=0, atol=0.01)
-    np.testing.assert_allclose(whole.x, undisturbed.x, rtol=0, atol=0.02)
+    most = undisturbed.amounts.max()
+    np.testing.assert_allclose(whole.amounts / most, undisturbed.amounts / most, rtol=0, atol=0.02)
+    # Voxels at the edge of what is shown may be on either side of it.
+    both = np.isfinite(whole.x) & np.isfinite(undisturbed.x)
+    assert both.sum() > 10
+    np.testing.assert_allclose(whole.x[both], undisturbed.x[both], rtol=0, atol=0.02)
     # Without this the comparison could not fail: a line that is bound one point further on is seen.
     assert np.abs(np.roll(undisturbed.mass, 1, axis=1) - undisturbed.mass).max() > 0.1 * scale
 
