@@ -44,7 +44,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "beam_damage": {"fresh_mm": 2.0, "axis": "x"},
     "continuous_rotation": {"n_angles": 180},
     "densify": {"radius_mm": 0.3},
-    "steered": {"x_above": 0.9, "missing_points": 2},
+    "steered": {"x_above": 0.9, "missing_points": 2, "densify_radius_mm": 0.2},
 }
 WITHOUT_ARGUMENTS = ("xrdct", "single_line", "align", "sign_test", "calibrate", "dark")
 
