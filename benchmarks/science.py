@@ -37,6 +37,7 @@ from benchmarks.study import (
 )
 from operando.profile import Profile
 from operando.profile.settings import with_settings
+from streaming.phases import two_theta_from_q
 from streaming.projection import Rays
 from streaming.refine.job import Refinery
 from streaming.refine.mean_pattern import refine_mean
@@ -341,18 +342,25 @@ def study(cell: str, *, sector: str, angles: int = 400, settings: Sequence[str] 
     with h5py.File(path) as file:
         every = max(1, file["angle_deg"].size // angles)
     recording = read_recording(path, sector=sector, every=every)
-    return analyse(chosen, recording, live=knowing_textures(chosen, recording)), folder
+    return analyse(chosen, recording, live=second_look(chosen, recording)), folder
 
 
-def knowing_textures(profile: Profile, recording: Recording) -> Profile:
-    """Give a profile with the textures that the mean of all patterns shows, as a second look at a run has them."""
+def second_look(profile: Profile, recording: Recording) -> Profile:
+    """Give a profile with textures and widths that the mean of all patterns shows, as a second look at a run has them."""
     lines = list(recording.lines.values())
     pattern = np.mean([line.mean.astype(np.float64).mean(axis=0) for line in lines], axis=0)
     variance = np.mean([line.variance.astype(np.float64).mean(axis=0) for line in lines], axis=0)
     grid = Refinery(profile).grid
     mean = refine_mean(profile, grid=grid, pattern=pattern, variance=variance / sum(len(line.mean) for line in lines))
-    known = {phase.name: mean.march[phase.fibre] for phase in profile.phases if phase.fibre in mean.march}
-    return with_settings(profile, [f"phases.{name}.march={value:.4f}" for name, value in known.items()])
+    known = [f"phases.{one.name}.march={mean.march[one.fibre]:.4f}" for one in profile.phases if one.fibre in mean.march]
+    for one in mean.phases:
+        q, strength = one.crystal.q(), one.crystal.strength
+        if strength.any():
+            strongest = np.argmax(np.where((q > grid.edges[0]) & (q < grid.edges[-1]), strength / q**2, 0.0))
+            place = two_theta_from_q(q[strongest], wavelength_angstrom=grid.wavelength_angstrom)
+            width_deg = one.width * one.shape.fwhm_deg(float(np.rad2deg(place)))
+            known.append(f"phases.{one.crystal.name}.fwhm_deg={width_deg:.4f}")
+    return with_settings(profile, known)
 
 
 def commit() -> str:

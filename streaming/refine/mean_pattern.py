@@ -161,17 +161,22 @@ def _mean_fit(best: Refined, chosen: _Chosen, profile: Profile, *, pattern: Arra
 
 
 def _one_width(phases: Sequence[MovingPhase], best: Refined, profile: Profile) -> list[MovingPhase]:
-    """Give phases of one fibre one width: the stages of graphite are in the same flakes, and lie under each other.
+    """Give phases that lie under each other one width: the stages of graphite, which are in the same flakes, and alike oxides.
 
-    Each by itself, the widths of two stages take up what is wrong of either, and with them a tenth of their amounts.
+    Each by itself, the widths of two of them take up what is wrong of either, and with them a tenth of their amounts.
     """
-    families: dict[tuple[Fibre, float], list[str]] = {}
+    settings = {phase.name: phase for phase in profile.phases}
+    families: dict[tuple[Fibre | str, float], set[str]] = {}
     for phase in profile.phases:
         if phase.fibre is not None:
-            families.setdefault((phase.fibre, phase.fwhm_deg), []).append(phase.name)
+            families.setdefault((phase.fibre, phase.fwhm_deg), set()).add(phase.name)
+    for pair in alike_pairs(best.model.phases):
+        one, other = (settings[best.model.names[place]] for place in pair)
+        if one.fwhm_deg == other.fwhm_deg and one.fibre is None:
+            families.setdefault((one.name, one.fwhm_deg), {one.name}).add(other.name)
     widths: dict[str, float] = {}
     for names in families.values():
-        known = [best.parameter(name, "width") for name in names if name in best.model.moving_names]
+        known = [best.parameter(name, "width") for name in sorted(names) if name in best.model.moving_names]
         pairs = [(float(value[0]), float(sigma[0])) for value, sigma in known if np.isfinite(value[0]) and sigma[0] > 0]
         if len(names) > 1 and pairs:
             value, weight = np.array([one for one, _ in pairs]), np.array([1 / sigma**2 for _, sigma in pairs])
