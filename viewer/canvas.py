@@ -47,7 +47,8 @@ def lay_out_canvas(viewer: "ViewerModel") -> None:
     viewer.scene.camera.orientation2d = ("up", "right")
     scale_bar, text = canvas.overlays.scale_bar, canvas.overlays.text
     scale_bar.visible, scale_bar.gridded, scale_bar.position = True, True, "bottom_right"
-    scale_bar.box, text.box, text.box_color = False, True, WORDS_BOX
+    # No box behind the words: with every change of a word napari would make the box's program anew, as long as drawing all else.
+    scale_bar.box = text.box = False
     text.visible, text.gridded, text.position, text.color = True, True, "bottom_left", FAINT_INK
 
 
@@ -82,13 +83,21 @@ def _no_garbage_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
+def n_cells_of(viewer: "ViewerModel") -> int:
+    """Give how many cells of the grid hold a map."""
+    from napari.layers import Image
+
+    n_visible = sum(layer.visible and isinstance(layer, Image) for layer in viewer.layers)
+    return int(n_visible // viewer.canvas.grid.stride)
+
+
 def fit(viewer: "ViewerModel") -> None:
     """Fit the camera to the maps, and words and bars to the cells that the grid has now."""
     from napari.layers import Image
 
     # What the user adds to the window, points or shapes, has no bar and keeps its words.
     visible = [layer for layer in viewer.layers if layer.visible and isinstance(layer, Image)]
-    n_cells = len(visible) // viewer.canvas.grid.stride
+    n_cells = n_cells_of(viewer)
     size = next(size for size in _SIZES if n_cells <= size.most_cells)
     overlays = viewer.canvas.overlays
     # One camera looks at all cells: of many, one bar tells the scale, and every frame is drawn faster without the others.

@@ -14,7 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from operando.bus import Entry
 from viewer.across import AcrossPanel
 from viewer.archive_follower import ArchiveFollower
-from viewer.canvas import fit
+from viewer.canvas import fit, n_cells_of
 from viewer.charts import HistoryPanel, StagesPanel
 from viewer.comparison import Comparison, OracleOf
 from viewer.control import Control
@@ -217,8 +217,12 @@ class Monitor(QObject):
             self._fit_at_s = self.changed_s + SETTLE_S
         self.comparison.sync()
         self.mix.sync()
+        self._write_words()
+
+    def _write_words(self) -> None:
         # In a comparison each map says under its name which scan it is.
-        self.layers.set_text(scan_words(self.session) if self.session.beside is None else "")
+        is_alone = self.session.beside is None
+        self.layers.set_text(scan_words(self.session, is_flat=n_cells_of(self.viewer) > 2) if is_alone else "")
 
     def _fit_if_due(self) -> None:
         if self._fit_at_s is not None and self._clock() >= self._fit_at_s:
@@ -256,6 +260,7 @@ class Monitor(QObject):
         self.layers.choose(names, self.session)
         self.comparison.sync()
         self.mix.sync()
+        self._write_words()
         fit(self.viewer)
 
     def _focus(self) -> str | None:

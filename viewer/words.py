@@ -76,14 +76,19 @@ def frames_words(session: Session) -> Words:
     return Words(f"{status.frames_received} frames   {status.frames_per_s:.0f}/s", " · ".join(small))
 
 
-def scan_words(session: Session) -> str:
-    """Say, for the corner of a map, which scan it is if there are several, how complete, and how the cell was meanwhile."""
+def scan_words(session: Session, *, is_flat: bool = False) -> str:
+    """Say, for the corner of a map, which scan it is if there are several, how complete, and how the cell was meanwhile.
+
+    Flat words are two lines at most: they fit below a small map.
+    """
     newest = session.shown.newest
     if newest is None:
         return ""
     n_scans = len(session.scans)
-    place = f"scan {session.timeline.index + 1} of {n_scans}\n" if n_scans > 1 else ""
-    return place + "\n".join([share_words(newest), *cell_state_words(session.cell_of(session.shown))])
+    place = [f"scan {session.timeline.index + 1} of {n_scans}"] if n_scans > 1 else []
+    scan, cell = [*place, share_words(newest)], cell_state_words(session.cell_of(session.shown))
+    lines = [" · ".join(scan), " · ".join(cell)] if is_flat else [*scan, *cell]
+    return "\n".join(line for line in lines if line)
 
 
 def scan_state_words(session: Session, scan: Scan) -> str:
