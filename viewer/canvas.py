@@ -47,7 +47,7 @@ def lay_out_canvas(viewer: "ViewerModel") -> None:
     viewer.scene.camera.orientation2d = ("up", "right")
     scale_bar, text = canvas.overlays.scale_bar, canvas.overlays.text
     scale_bar.visible, scale_bar.gridded, scale_bar.position = True, True, "bottom_right"
-    # No box behind the words: with every change of a word napari would make the box's program anew, as long as drawing all else.
+    # No box behind the words: with every new word napari would make the box's program anew, as long as drawing all else takes.
     scale_bar.box = text.box = False
     text.visible, text.gridded, text.position, text.color = True, True, "bottom_left", FAINT_INK
 
