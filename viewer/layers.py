@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from operando.messages import MapPublished
 from viewer.canvas import fit, laid_out_once, lay_out_canvas
 from viewer.checks import Shown
-from viewer.map_pair import MARKS, MapPair, make_pair
+from viewer.map_pair import MARKS, MARKS_ON, MapPair, make_pair
 from viewer.marks import Mark
 from viewer.session import Session
 from viewer.stacks import Stack
@@ -105,12 +105,10 @@ class MapLayers:
             self._step_to(session.timeline.index)
             if self._alone is not None and _SIGMA + self._alone not in self._pairs:
                 self._put_sigma_beside()
-        if not is_first or not self._pairs:
-            if is_lacking and active in self._viewer.layers:
-                self._choose_layer(active)
-            return False
-        self._choose_layer(self._pairs[self.names[0]].image)
-        return True
+        is_first = is_first and bool(self._pairs)
+        if is_first or (is_lacking and active in self._viewer.layers):
+            self._choose_layer(self._pairs[self.names[0]].image if is_first else active)
+        return is_first
 
     def choose(self, names: list[str], session: Session) -> None:
         """Show these maps and no others, side by side."""
@@ -278,9 +276,10 @@ class MapLayers:
 
     def _on_status(self) -> None:
         """Let the status line say nothing of marks: napari tells of a layer as soon as it is added, or later from a thread."""
-        status = self._viewer.status
-        told = status.get("layer_name", "") if isinstance(status, dict) else status
-        if told and any(MARKS in layer.metadata and told.startswith(layer.name) for layer in self._viewer.layers):
+        told = status.get("layer_name", "") if isinstance(status := self._viewer.status, dict) else status
+        # A layer may have been renamed since its status was put together.
+        names = [MARKS_ON, *(layer.name for layer in self._viewer.layers if MARKS in layer.metadata)]
+        if told.startswith(tuple(names)):
             self._viewer.status = ""
 
     def _on_removed(self, event: Any) -> None:

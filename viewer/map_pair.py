@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MARKS = "operando marks"
 """In the metadata of layers that hold marks: what their names say is not for the eye."""
+MARKS_ON = "marks on "
+"""How the names of those begin that have no words to write."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -113,7 +115,7 @@ class MapPair:
         self.words = text
         self.marks.name_overlay.visible = bool(text)
         others = {layer.name for layer in self.viewer.layers if layer is not self.marks}
-        name = text or f"marks on {self.title}"
+        name = text or f"{MARKS_ON}{self.title}"
         while name in others:
             name += " "
         self.marks.name = name
@@ -171,7 +173,7 @@ def _write_name(layer: "Image") -> "Image":
 def _make_marks(viewer: "ViewerModel", title: str, *, is_visible: bool) -> "Image":
     marks = viewer.add_image(
         np.zeros((1, 1, 4), np.uint8),
-        name=f"marks on {title}",
+        name=f"{MARKS_ON}{title}",
         rgb=True,
         interpolation2d="nearest",
         blending="translucent",
