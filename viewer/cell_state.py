@@ -31,14 +31,16 @@ class CellState:
         return span if span is not None and span[1] - span[0] > SPAN_V else None
 
 
-def cell_in_the_middle(readings: Sequence[CellReading]) -> CellState:
-    """Interpolate the readings of a scan to its middle; a value that was never read stays None."""
+def cell_in_the_middle(readings: Sequence[CellReading], span_s: tuple[float, float] | None = None) -> CellState:
+    """Interpolate readings to the middle of a scan, or of their own time if its is not known; what was never read is None."""
     if not readings:
         return CellState()
     kept = Readings()
     for reading in readings:
         kept.add(reading)
-    return cell_during(kept, (float(kept.time_s[0]), float(kept.time_s[-1])))
+    own_s = (float(kept.time_s[0]), float(kept.time_s[-1]))
+    within = CellState() if span_s is None else cell_during(kept, span_s)
+    return within if within != CellState() else cell_during(kept, own_s)
 
 
 def cell_during(readings: Readings, span_s: tuple[float, float]) -> CellState:

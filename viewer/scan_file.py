@@ -8,6 +8,7 @@ from operando.messages import CellReading, MapPublished, RunStarted
 from viewer.cell_state import CellState, cell_in_the_middle
 from viewer.checks import Shown, checked_map
 from viewer.replay import entries_from_archive
+from viewer.scan import Scan
 
 MapShown = Shown[MapPublished]
 
@@ -42,8 +43,9 @@ class ScanFile:
 
     @property
     def cell(self) -> CellState:
-        """How the cell was in the middle of the scan."""
-        return cell_in_the_middle(self.readings)
+        """How the cell was in the middle of the scan, as the window says it: a recording may go on when the scan has ended."""
+        scan = Scan(started=self.started, maps={shown.message.name: shown for shown in self.maps})
+        return cell_in_the_middle(self.readings, scan.span_s)
 
 
 def read_scan(path: Path) -> ScanFile:

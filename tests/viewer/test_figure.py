@@ -161,6 +161,7 @@ def test_the_cell_is_taken_in_the_middle_of_the_scan_and_what_is_not_read_is_not
 
     cell = cell_in_the_middle([reading(0, 3.0), reading(5, None), reading(10, 4.0)])
     assert cell == CellState(voltage_v=3.5, voltage_span_v=(3.0, 4.0), charge_ah=None)
+    assert cell_in_the_middle([reading(0, 3.0), reading(10, 4.0), reading(90, 5.0)], (0.0, 10.0)).voltage_v == 3.5
     assert cell_in_the_middle([]) == CellState()
 
 
