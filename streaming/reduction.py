@@ -5,6 +5,7 @@ into the same mailbox, and the caller's thread collects. Every queue is bounded:
 grows.
 """
 
+import os
 import queue
 import threading
 import time
@@ -72,7 +73,10 @@ def serve(profile: Profile, *, out: Path, ready: Callable[[], None], stop: threa
     geometry, arrays = preview_geometry(base.geometry, binning=PREVIEW_BINNING, time_s=time.time())
     store.append(geometry, key="geometry", arrays=arrays)
     with FeedServer(store, profile.addresses.reduction):
-        Reduction(profile, base, out=out, store=store, masked=masked).run(ready=ready, stop=stop)
+        # The GPU integrates faster than two cores decode.
+        n_workers = N_WORKERS if device is None else max(N_WORKERS, len(os.sched_getaffinity(0)))
+        reduction = Reduction(profile, base, out=out, store=store, masked=masked, n_workers=n_workers)
+        reduction.run(ready=ready, stop=stop)
 
 
 def make_caker(profile: Profile, base: Integrator) -> Caker:
@@ -102,12 +106,21 @@ class Reduction:
         The reduction feed.
     masked
         Gives integrators on the device that was chosen; None stays with the processor.
+    n_workers
+        Images that are decoded at the same time.
     """
 
     def __init__(
-        self, profile: Profile, base: Integrator, *, out: Path, store: MemoryStore, masked: "Masked | None" = None
+        self,
+        profile: Profile,
+        base: Integrator,
+        *,
+        out: Path,
+        store: MemoryStore,
+        masked: "Masked | None" = None,
+        n_workers: int = N_WORKERS,
     ) -> None:
-        self._profile, self._out = profile, out
+        self._profile, self._out, self._n_workers = profile, out, n_workers
         self._limit_bytes = 32 * profile.detector.n_rows * profile.detector.n_columns + 2**20
         self._received: queue.Queue[Arrival] = queue.Queue(QUEUE_CAPACITY)
         self._in_hand: set[int] = set()
@@ -140,7 +153,7 @@ class Reduction:
             self._profile, self._received, lines=self._out / "lines", limit_bytes=self._limit_bytes, reject=self._mailbox.put
         )
         listener = threading.Thread(target=self._listen, name="listen to journal", daemon=True)
-        workers = [threading.Thread(target=self._work, name=f"reduce {k}", daemon=True) for k in range(N_WORKERS)]
+        workers = [threading.Thread(target=self._work, name=f"reduce {k}", daemon=True) for k in range(self._n_workers)]
         for thread in (listener, *workers):
             thread.start()
         logger.info("reducing", source=self._profile.detector.source)

@@ -16,6 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from streaming.gpu.device import Device, DeviceArray, Stream, to_device
+from streaming.gpu.self_test import check_integrator
 from streaming.integrate.bins import RadialBins
 from streaming.integrate.integrator import Integrator, Pattern
 from streaming.measured import FrameIntegrator
@@ -29,13 +30,21 @@ _LANES = 2
 
 
 def integrator_on(device: Device | None, host: Integrator) -> FrameIntegrator:
-    """Give what integrates single frames as the host does, on the device if there is one and a kernel for it."""
+    """Give what integrates single frames as the host does, on the device if there is one and a kernel for it.
+
+    Raises
+    ------
+    ServiceError
+        If the device gives other numbers than the processor.
+    """
     if device is None:
         return host
     if host.rejects:
         logger.warning("integrating on the processor", reason="no kernel for the GPU rejects spots and zingers")
         return host
-    return GpuIntegrator(host, device, n_frames=1)
+    there = GpuIntegrator(host, device, n_frames=1)
+    check_integrator(there, host)
+    return there
 
 
 class GpuIntegrator:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.gpu.device import Device, DeviceArray, Stream, to_device
+from streaming.gpu.self_test import TriedKernel
 from streaming.refine.fit import SIGNIFICANCE, Kernel, Refined, Room, Task, prepare, refine
 from streaming.refine.model import ProfileModel
 from streaming.refine.tables import N_PARAMETERS
@@ -26,8 +27,8 @@ _PATTERNS = 8192
 
 
 def kernel_on(device: Device | None) -> Kernel:
-    """Give what refines patterns on the device, or on the processor."""
-    return refine if device is None else GpuRefiner(device)
+    """Give what refines patterns on the device, as long as it gives the processor's numbers, or on the processor."""
+    return refine if device is None else TriedKernel(GpuRefiner(device))
 
 
 class GpuRefiner:

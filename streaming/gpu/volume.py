@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.gpu.device import Device, DeviceArray
+from streaming.gpu.self_test import check_volumes
 from streaming.volume import MakeVolume, VoxelGrid
 
 Array = NDArray[np.float64]
@@ -16,8 +17,21 @@ _LINES = 64
 
 
 def voxels_on(device: Device | None) -> MakeVolume | None:
-    """Give what makes voxels on the device; None for the processor."""
-    return None if device is None else lambda grid: GpuVolume(grid, device)
+    """Give what makes voxels on the device; None for the processor.
+
+    Raises
+    ------
+    ServiceError
+        If the device gives other numbers than the processor.
+    """
+    if device is None:
+        return None
+
+    def make_volume(grid: VoxelGrid) -> GpuVolume:
+        return GpuVolume(grid, device)
+
+    check_volumes(make_volume)
+    return make_volume
 
 
 class GpuVolume:

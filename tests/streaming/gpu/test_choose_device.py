@@ -10,7 +10,8 @@ from operando.profile import read_profile
 from operando.profile.settings import with_settings
 from streaming.gpu.device import choose_device, find_gpu
 from streaming.gpu.integrator import GpuIntegrator, integrator_on
-from streaming.gpu.refiner import GpuRefiner, kernel_on
+from streaming.gpu.refiner import kernel_on
+from streaming.gpu.self_test import TriedKernel
 from streaming.gpu.volume import GpuVolume, voxels_on
 from streaming.reduction import Masked
 from streaming.refine.fit import refine
@@ -57,7 +58,7 @@ def test_what_has_a_kernel_goes_to_the_device_and_what_has_none_stays(emulated: 
     make_volume = voxels_on(emulated)
     assert make_volume is not None
     assert isinstance(make_volume(VoxelGrid(n_voxels=3, n_columns=1, pixel_mm=1.0, step_mm=1.0)), GpuVolume)
-    assert isinstance(kernel_on(emulated), GpuRefiner)
+    assert isinstance(kernel_on(emulated), TriedKernel)
     rejecting = make_host(rejects=True)
     with capture_logs() as said:
         assert integrator_on(emulated, rejecting) is rejecting
