@@ -139,13 +139,20 @@ static bool launch(
     return launch(kernel, grid, n_threads, values, is_descending, std::index_sequence_for<Parameters...>());
 }
 
+template <class... Parameters>
+static size_t size_of(void (*)(Parameters...), unsigned which) {
+    const size_t sizes[] = {sizeof(Parameters)...};
+    return which < sizeof...(Parameters) ? sizes[which] : 0;
+}
+
 }  // namespace emulation
 
-// Gives a kernel to the caller: its grid of two numbers, threads of a block, where its arguments lie.
+// Gives a kernel to the caller: its grid of two numbers, threads of a block, where its arguments lie; and the size of each.
 #define EMULATE(name)                                                                                             \
     extern "C" bool emulate_##name(const unsigned *grid, unsigned n_threads, void **values, bool is_descending) { \
         return emulation::launch(name, grid, n_threads, values, is_descending);                                   \
-    }
+    }                                                                                                             \
+    extern "C" size_t size_##name(unsigned which) { return emulation::size_of(name, which); }
 
 static void __syncthreads() { emulation::wait_at(emulation::AT_BLOCK_BARRIER); }
 

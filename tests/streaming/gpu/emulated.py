@@ -1,6 +1,7 @@
 """A device without a GPU: compiles the kernels' own source for the processor and runs it as ``emulate.h`` describes."""
 
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -40,6 +41,7 @@ class EmulatedStream:
         # A pointer is told apart from a number by what it is; the order and the types are the kernel's.
         values = [np.array(value.ctypes.data if isinstance(value, np.ndarray) and value.ndim else value) for value in arguments]
         assert all(isinstance(value, np.ndarray | np.generic) for value in arguments)
+        assert [value.nbytes for value in values] == kernel.sizes
         places = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
         if not kernel((ctypes.c_uint * 2)(*grid), n_threads, places, self._is_descending):
             raise RuntimeError("threads of a block part at a barrier")
@@ -73,6 +75,9 @@ class EmulatedDevice:
         function = getattr(ctypes.PyDLL(str(library)), f"emulate_{name}")
         function.restype = ctypes.c_bool
         function.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_bool]
+        size = getattr(ctypes.PyDLL(str(library)), f"size_{name}")
+        size.restype = ctypes.c_size_t
+        function.sizes = [size(which) for which in itertools.takewhile(size, itertools.count())]
         return function
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -47,6 +47,11 @@ def test_a_missing_barrier_shows(emulated: EmulatedDevice) -> None:
     assert not np.array_equal(*found)
 
 
+def test_an_argument_of_another_size_is_an_error(emulated: EmulatedDevice) -> None:
+    with pytest.raises(AssertionError):
+        run(emulated, "part", (1, 1), np.float64(1.0), np.int32(1))
+
+
 def test_threads_that_part_at_a_barrier_are_an_error(emulated: EmulatedDevice) -> None:
     with pytest.raises(RuntimeError, match="part at a barrier"):
         run(emulated, "part", (1, 1), np.zeros(64, np.int32))
