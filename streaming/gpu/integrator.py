@@ -191,14 +191,17 @@ def _layout_on(device: Device, bins: RadialBins) -> _Layout:
     pixel_of_place = np.zeros(bins.n_places, np.uint32)
     pixel = np.flatnonzero(bins.place < bins.n_places)
     pixel_of_place[bins.place[pixel]] = pixel
-    # Below 2^31 with the largest correction; smaller ones than 1/128 of it lose bits.
-    scale = 2.0 ** (np.frexp(bins.correction.max(initial=1e-30))[1] - 31)
+    largest = int(bins.n_pixels.max())
+    # Number and weight of a bin's pixels share 63 bits. Up to 65,535 pixels a weight has 31, and float32 keeps all of its own
+    # down to corrections of 1/128 of the largest.
+    n_bits = largest.bit_length()
+    weight_bits = min(31, 63 - 2 * n_bits)
+    scale = 2.0 ** (np.frexp(bins.correction.max(initial=1e-30))[1] - weight_bits)
     weight = np.rint(bins.correction.astype(np.float64) / scale).astype(np.int32)
     arrays = pixel_of_place, weight, bins.offsets[:-1].astype(np.int32), bins.n_pixels.astype(np.int32)
-    largest = int(bins.n_pixels.max())
     n_threads = min(_MOST_THREADS, 32 * max(1, -(-largest // (32 * _PIXELS_PER_THREAD))))
     return _Layout(
         arrays=tuple(to_device(device, array) for array in arrays),
         scale=scale,
-        defines={"N_THREADS": n_threads, "N_ITEMS": max(1, -(-largest // n_threads))},
+        defines={"N_THREADS": n_threads, "N_ITEMS": max(1, -(-largest // n_threads)), "N_SHIFT": weight_bits + n_bits},
     )

@@ -16,7 +16,7 @@
 using std::isfinite;
 
 #define __global__
-#define __device__ static inline
+#define __device__ inline
 #define __shared__ static
 #define __restrict__
 #define __launch_bounds__(...)

@@ -67,7 +67,17 @@ class EmulatedDevice:
         library = self.folder / f"{library_name}.so"
         if not library.exists():
             given = "\n".join(['#include "emulate.h"', code, *(f"EMULATE({name})" for name in KERNEL.findall(code))])
-            options = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w", f"-I{HERE}", *words]
+            options = [
+                "-std=c++17",
+                "-O1",
+                "-ffp-contract=off",
+                "-shared",
+                "-fPIC",
+                "-fvisibility-inlines-hidden",
+                "-w",
+                f"-I{HERE}",
+                *words,
+            ]
             command = [str(COMPILER), *options, "-x", "c++", "-", "-o", str(library)]
             done = subprocess.run(command, input=given, text=True, capture_output=True, check=False)
             assert done.returncode == 0, done.stderr
