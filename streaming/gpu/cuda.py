@@ -29,15 +29,18 @@ class CudaStream:
 
     def copy_in(self, target: cupy.ndarray, source: NDArray[Any]) -> None:
         """Begin to copy to the device; at full speed and beside other work only from pinned memory."""
-        target.set(source.reshape(target.shape), stream=self._stream)
+        if target.size:
+            target.set(source.reshape(target.shape), stream=self._stream)
 
     def copy_out(self, target: NDArray[Any], source: cupy.ndarray) -> None:
         """Begin to copy from the device."""
-        source.get(stream=self._stream, out=target.reshape(source.shape), blocking=False)
+        if source.size:
+            source.get(stream=self._stream, out=target.reshape(source.shape), blocking=False)
 
     def clear(self, target: cupy.ndarray) -> None:
         """Begin to set all bytes to zero."""
-        target.data.memset_async(0, target.nbytes, self._stream)
+        if target.size:
+            target.data.memset_async(0, target.nbytes, self._stream)
 
     def launch(self, kernel: Any, grid: tuple[int, int], n_threads: int, arguments: Sequence[Any]) -> None:
         """Start a kernel."""
@@ -68,7 +71,7 @@ class CudaDevice:
 
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Give a host array in page-locked memory."""
-        array: NDArray[Any] = cupyx.empty_pinned(shape, np.dtype(dtype))
+        array: NDArray[Any] = cupyx.empty_pinned(shape, np.dtype(dtype)) if np.prod(shape) else np.empty(shape, dtype)
         return array
 
     def stream(self) -> CudaStream:

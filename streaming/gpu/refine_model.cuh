@@ -19,6 +19,7 @@ typedef unsigned char u8;
 #define N_LINEAR (N_STATIC + N_MOVING)
 #define N (N_LINEAR + N_PARAMETERS * N_MOVING)
 #define N_OUT (N_FIXED + N_MOVING * (1 + N_PARAMETERS))
+#define N_ROOM (N_MOVING > 0 ? N_MOVING : 1)
 #define N_WARPS (N_THREADS / 32)
 #define N_SUB 16  // as streaming/refine/tables.py
 #define ALL_LANES 0xFFFFFFFFu
@@ -55,10 +56,10 @@ struct Room {
 // What the threads of a block tell each other.
 struct Shared {
     double channels[N], x[N], solution[N], slope[N], told[N_WARPS];
-    double now[N_MOVING][N_PARAMETERS], trial[N_MOVING][N_PARAMETERS], step[N_MOVING][N_PARAMETERS];
+    double now[N_ROOM][N_PARAMETERS], trial[N_ROOM][N_PARAMETERS], step[N_ROOM][N_PARAMETERS];
     double number;
     int kind[N], chosen[N], n_chosen, answer;
-    bool is_passive[N], is_moved[N_MOVING];
+    bool is_passive[N], is_moved[N_ROOM];
 };
 
 __device__ double sum_of_warp(double mine) {

@@ -89,20 +89,23 @@ class TriedKernel:
         *,
         differences: NDArray[np.float32] | None = None,
         significance: float = SIGNIFICANCE,
+        is_bounded: bool = True,
     ) -> Refined:
         """Refine every pattern."""
         if not self._is_tried:
             few = slice(0, _TRIED)
             begin = None if start is None else start[few]
             found, wanted = (
-                kernel(model, patterns[few], noise[few], weights, begin, significance=significance)
+                kernel(model, patterns[few], noise[few], weights, begin, significance=significance, is_bounded=is_bounded)
                 for kernel in (self._there, refine)
             )
             self._is_tried = True
             if not is_refined_alike(found, wanted):
                 logger.error("refining on the processor", reason="the GPU gives other numbers")
                 self._there = refine
-        return self._there(model, patterns, noise, weights, start, differences=differences, significance=significance)
+        return self._there(
+            model, patterns, noise, weights, start, differences=differences, significance=significance, is_bounded=is_bounded
+        )
 
 
 def is_refined_alike(found: Refined, wanted: Refined) -> bool:

@@ -57,6 +57,18 @@ def assert_same(found: Refined, wanted: Refined) -> None:
     np.testing.assert_allclose(found.covariance[solved] / scale, wanted.covariance[solved] / scale, atol=1e-5)
 
 
+@pytest.mark.parametrize("is_bounded", [True, False])
+def test_amounts_of_phases_that_are_all_held_still_are_those_of_the_processor(device: Any, is_bounded: bool) -> None:
+    model = a_model({})
+    patterns, weights = some_patterns(model, 4)
+    arguments = model, patterns[:3], np.ones(3), weights
+    found, wanted = GpuRefiner(device)(*arguments, is_bounded=is_bounded), refine(*arguments, is_bounded=is_bounded)
+    assert wanted.is_solved.all()
+    np.testing.assert_allclose(found.scales, wanted.scales, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(found.scale_covariance(), wanted.scale_covariance(), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(found.chi_squared, wanted.chi_squared, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "free", [{"nmc": ("a", "c")}, {"nmc": ("a", "c", "width"), "cu": ("a",)}], ids=["lattice", "widths and two phases"]
 )

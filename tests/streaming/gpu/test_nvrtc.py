@@ -12,7 +12,7 @@ from streaming.gpu.device import source_of
 SOURCES = sorted(path.name.removesuffix(".cu") for path in files("streaming.gpu").iterdir() if path.name.endswith(".cu"))
 DEFINES = {
     "integrate": [["-DN_BITS=8"], ["-DN_BITS=32", "-DN_THREADS=1024", "-DN_ITEMS=3"]],
-    "refine": [["-DN_STATIC=5", "-DN_FIXED=2", "-DN_MOVING=3", "-DN_THREADS=64"]],
+    "refine": [["-DN_STATIC=5", "-DN_FIXED=2", "-DN_MOVING=3", "-DN_THREADS=64"], ["-DN_MOVING=0"]],
 }
 
 
