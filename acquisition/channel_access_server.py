@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -18,6 +18,8 @@ logger = structlog.get_logger(__name__)
 
 STOP_S = 0.05
 """How often the server looks whether it shall stop."""
+CANCEL_S, CANCELLED_TIMES = 1.0, 10
+"""Pause between two cancellations of the server's tasks, and how many there are at most."""
 
 
 async def serve_pvs(
@@ -71,11 +73,21 @@ async def _first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel(tasks)
     for task in done:
         task.result()
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they end: one that loses a cancellation, as Python 3.11 has it, hears the next."""
+    left = set(tasks)
+    for _ in range(CANCELLED_TIMES):
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(tasks, timeout=CANCEL_S)
+        if not left:
+            break
+    await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)
 
 
 async def _until(stop: threading.Event) -> None:

@@ -15,6 +15,7 @@ from acquisition.cell.bridge import serve, serve_source
 from acquisition.cell.neware import read_neware
 from acquisition.cell.recording import Recording, Replay
 from acquisition.cell.source import CellSource
+from acquisition.channel_access_server import serve_pvs
 from operando.errors import ServiceError
 from operando.messages import CellReading
 from operando.profile import read_profile
@@ -39,11 +40,11 @@ def serving(source: CellSource, *, port: int, clock: Callable[[], float]) -> Ite
     thread = threading.Thread(target=asyncio.run, args=(work,))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(60)
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
     assert not thread.is_alive()
 
 
@@ -117,3 +118,25 @@ def test_port_in_use_is_one_sentence_and_not_ready(port: int, tmp_path: Path) ->
         with pytest.raises(ServiceError, match=rf"port {port} .*taken"):
             serve(profile, out=tmp_path, ready=ready.set, stop=threading.Event())
     assert not ready.is_set()
+
+
+def test_a_server_ends_although_its_work_loses_a_cancellation(port: int) -> None:
+    ready, stop = threading.Event(), threading.Event()
+    heard: list[str] = []
+
+    async def deaf() -> None:
+        for word in ("lost", "heard"):
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                heard.append(word)
+
+    thread = threading.Thread(
+        target=asyncio.run, args=(serve_pvs({}, port=port, work=deaf(), ready=ready.set, stop=stop),), daemon=True
+    )
+    thread.start()
+    assert ready.wait(60)
+    stop.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert heard == ["lost", "heard"]
