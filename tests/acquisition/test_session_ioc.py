@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,29 +257,49 @@ DISCS = (
 def test_the_map_of_a_scan_with_a_pause_a_beam_dump_and_a_lost_frame_is_that_of_the_undisturbed_one(
     scan: list[Message], commanded: tuple[list[Message], Any], beamtime: Beamtime, tmp_path: Path
 ) -> None:
-    journal, _ = commanded
-    gates = beamtime.source.exposed
-    phantom = Phantom(demo_profile(), discs=DISCS)
+    gates, phantom = beamtime.source.exposed, Phantom(demo_profile(), discs=DISCS)
+    seen = with_frames(commanded[0], gates)
     undisturbed = rejoined(with_frames(scan, gates), phantom, tmp_path / "undisturbed", dropped=set())
-    disturbed = rejoined(with_frames(journal, gates), phantom, tmp_path / "disturbed", dropped=LOST)
-    whole = rejoined(with_frames(journal, gates), phantom, tmp_path / "whole", dropped=set())
-    assert undisturbed.is_measured.shape == (N_LINES, 11)
-    assert undisturbed.is_measured.all()
-    assert whole.is_measured.all()
-    assert {(int(line), int(point)) for line, point in np.argwhere(~disturbed.is_measured)} == LOST
-    # Two flights of one line stand within some micrometres: what they measured is the same to a part in a hundred.
+    disturbed = rejoined(seen, phantom, tmp_path / "disturbed", dropped=set())
+    straight = rejoined(in_one_go(seen), phantom, tmp_path / "straight", dropped=set())
+    # To the last bit the map of the same lines, had each flown but once and all in one series.
+    np.testing.assert_array_equal(disturbed.x, straight.x)
+    np.testing.assert_array_equal(disturbed.mass, straight.mass)
+    assert disturbed.is_measured.all()
+    # And that of a scan of its own, to what the micrometres do by which two flights of one line stand apart.
     scale = undisturbed.mass.max()
-    np.testing.assert_allclose(whole.mass / scale, undisturbed.mass / scale, rtol=0, atol=0.01)
-    kept = disturbed.is_measured
-    np.testing.assert_allclose(disturbed.mass[kept] / scale, undisturbed.mass[kept] / scale, rtol=0, atol=0.01)
-    most = undisturbed.amounts.max()
-    np.testing.assert_allclose(whole.amounts / most, undisturbed.amounts / most, rtol=0, atol=0.02)
-    # Voxels at the edge of what is shown may be on either side of it.
-    both = np.isfinite(whole.x) & np.isfinite(undisturbed.x)
+    np.testing.assert_allclose(disturbed.mass / scale, undisturbed.mass / scale, rtol=0, atol=0.01)
+    both = np.isfinite(disturbed.x) & np.isfinite(undisturbed.x)
     assert both.sum() > 10
-    np.testing.assert_allclose(whole.x[both], undisturbed.x[both], rtol=0, atol=0.02)
+    np.testing.assert_allclose(disturbed.x[both], undisturbed.x[both], rtol=0, atol=0.05)
     # Without this the comparison could not fail: a line that is bound one point further on is seen.
     assert np.abs(np.roll(undisturbed.mass, 1, axis=1) - undisturbed.mass).max() > 0.1 * scale
+    lossy = rejoined(seen, phantom, tmp_path / "lossy", dropped=LOST)
+    assert {(int(line), int(point)) for line, point in np.argwhere(~lossy.is_measured)} == LOST
+    np.testing.assert_array_equal(lossy.mass[lossy.is_measured], disturbed.mass[lossy.is_measured])
+
+
+def in_one_go(seen: list[Any]) -> list[Any]:
+    """Give the same run as if every line had flown at its first attempt, in one series."""
+    flown = {(one.line, one.attempt) for one in of(LineFlown, seen)}
+    straight: list[Any] = []
+    of_line: LineAnnounced | None = None
+    n_images = 0
+    for one in seen:
+        if isinstance(one, LineAnnounced):
+            of_line = one if (one.line, one.attempt) in flown else None
+            if of_line is not None:
+                straight.append(one.model_copy(update={"attempt": 0, "series": 1, "first_image_id": n_images}))
+                n_images += one.n_points
+        elif isinstance(one, Frame):
+            if of_line is not None:
+                moved = n_images - of_line.n_points - of_line.first_image_id
+                straight.append(replace(one, series=1, image_id=one.image_id + moved))
+        elif isinstance(one, LineFlown):
+            straight.append(one.model_copy(update={"attempt": 0}))
+        elif not isinstance(one, LineAborted):
+            straight.append(one)
+    return straight
 
 
 def with_frames(journal: list[Message], gates: list[tuple[int, Pulse]]) -> list[Any]:

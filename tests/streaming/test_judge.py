@@ -1,5 +1,6 @@
 """What the analysis says of its map to a plan that steers by it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from operando.bus.asking import Answer
 from operando.errors import DataError
 from operando.messages import Message, Refused, RegionAsked
 from operando.messages.steering import SteeringAnswered, SteeringAsked
-from streaming.judge import MOST_KEPT, Judge
+from streaming.judge import MOST_KEPT, Judge, most_detailed
 from streaming.line import Line
 from streaming.tomogram import Result, Tomogram
 from tests.streaming.phantom import N_LINES, RUN, Phantom, a_run, demo_profile
@@ -104,3 +105,23 @@ def test_earlier_maps_are_bounded(results: list[Result]) -> None:
         judge.note(RUN, replace(results[0], records=[record] * n), n_lines_expected=4 * MOST_KEPT)
     assert len(judge._states) <= MOST_KEPT
     assert ask(judge, over_lines=100).change == 0.0
+
+
+def test_the_disc_with_most_detail_is_named_and_noise_is_none(results: list[Result]) -> None:
+    shown, axis_mm = next(one for one in results[-1].maps if one.name == "x_lithium"), results[-1].axis_mm
+    x, y = np.meshgrid(axis_mm, axis_mm)
+    noise = np.random.default_rng(3).normal(0.0, 0.02, x.shape)
+    stripes = np.where(np.hypot(x - 0.5, y + 0.4) < 0.25, 0.1 * (-1.0) ** np.arange(axis_mm.size), 0.0)
+    sigma = np.full(x.shape, 0.03, dtype=np.float32)
+    smooth = replace(shown, value=(0.5 + noise).astype(np.float32), sigma=sigma)
+    assert most_detailed(smooth, axis_mm, radius_mm=0.3) is None
+    found = most_detailed(replace(smooth, value=(0.5 + noise + stripes).astype(np.float32)), axis_mm, radius_mm=0.3)
+    assert found == pytest.approx((0.5, -0.4), abs=0.15)
+
+
+def test_a_place_is_named_to_who_asks_for_one(judge: Judge) -> None:
+    assert (ask(judge).detail_x_mm, ask(judge).detail_y_mm) == (None, None)
+    named = ask(judge, detail_radius_mm=0.3)
+    assert named.detail_x_mm is not None
+    assert named.detail_y_mm is not None
+    assert np.hypot(named.detail_x_mm, named.detail_y_mm) < 1.5

@@ -43,8 +43,6 @@ class Rejoined:
     x: NDArray[np.float32]
     mass: NDArray[np.float64]
     is_measured: NDArray[np.bool_]
-    amounts: NDArray[np.float64]
-    """Of the phases in every voxel, shape (y, x, phase), masked nowhere."""
 
 
 def rejoined(seen: Iterable[Any], phantom: Phantom, out: Path, *, dropped: set[tuple[int, int]]) -> Rejoined:
@@ -89,7 +87,7 @@ def rejoined(seen: Iterable[Any], phantom: Phantom, out: Path, *, dropped: set[t
     assert result is not None
     newest: list[tuple[Message, Any]] = [(entry.message, entry.arrays) for entry in results.since(0, limit=10_000)]
     x = next(arrays["value"] for one, arrays in reversed(newest) if isinstance(one, MapPublished) and one.name == "x_lithium")
-    return Rejoined(x=np.array(x), mass=result.mass_sinogram, is_measured=result.is_measured, amounts=result.amounts.phases)
+    return Rejoined(x=np.array(x), mass=result.mass_sinogram, is_measured=result.is_measured)
 
 
 def pixel_of(frame: Frame, run: RunStarted) -> tuple[int, int]:

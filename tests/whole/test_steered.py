@@ -31,7 +31,8 @@ from operando.messages import (
 from operando.profile import Profile, read_profile, write_profile
 from tests.whole.beamtime import processes, start_again
 
-N_LINES, N_POINTS = 12, 13
+N_LINES, N_POINTS = 24, 13
+"""So many lines that no condition and no command comes too late; few of them fly."""
 N_ANGLES, N_POSITIONS = 8, 4
 KNOWN_TO = 0.13
 """Standard uncertainty of x that is wanted: four lines leave 0.17, six 0.12."""
@@ -96,7 +97,7 @@ def small_demo() -> Profile:
     demo = read_profile("demo")
     # Holes are marked and no line flies again for the reduction: what does is steered.
     marks = {"begin": "on_command", "on_backlog": "mark"}
-    scan = {"n_lines": N_LINES, "n_points": N_POINTS, "step_mm": 0.38, "interlaces": 2, **marks}
+    scan = {"n_lines": N_LINES, "n_points": N_POINTS, "step_mm": 0.38, "interlaces": 4, **marks}
     # The full profile has nothing to do with commands, and takes seconds at the end of every run.
     refinement = demo.refinement.model_copy(update={"enabled": False})
     # Room for the run-up of fast turns.
@@ -164,11 +165,12 @@ def beamtime(tmp_path_factory: pytest.TempPathFactory) -> Beamtime:
         acquire: subprocess.Popen[bytes] = started["acquire"]
         acquire.kill()
         acquire.wait()
-        write_profile(rest_of_run(profile, read_journal(out / "journal.jsonl")), out / "profile.toml")
+        journal = read_journal(out / "journal.jsonl")
+        n_before = sum(isinstance(one, LineFlown) and one.run == found.runs[3] for one in journal)
+        write_profile(rest_of_run(profile, journal), out / "profile.toml")
         start_again(started, "acquire", out)
-        found.follow(results, lambda: len(found.runs) == 5 and found.lines_of(found.runs[4]) > 4)
-        # Ends before its last line, if that has not flown by now.
-        command(address, "stop_after_line")
+        found.follow(results, lambda: len(found.runs) == 5 and found.lines_of(found.runs[4]) > n_before)
+        assert command(address, "stop_after_line").accepted
         found.follow(results, lambda: found.ended(5))
         found.journal = read_journal(Path(out) / "journal.jsonl")
     return found
