@@ -56,6 +56,19 @@ def _phases(profile: Profile) -> str:
     return ", ".join(f"{structure.name} ({len(structure.q)} reflections)" for structure in structures)
 
 
+def _compute(profile: Profile) -> str:
+    from streaming.gpu.device import choose_device, find_gpu
+
+    if profile.compute.device == "cpu":
+        return "on the processor"
+    if profile.compute.device == "auto":
+        found = find_gpu()
+        return f"on the processor: {found}" if isinstance(found, str) else f"on the GPU, {found.name}"
+    chosen = choose_device(profile.compute.device)
+    rejected = ", but for images: pixels are rejected on the processor" if profile.integration.estimator == "rejected" else ""
+    return f"on the GPU, {chosen.name}{rejected}" if chosen else "on the processor"
+
+
 def _cell(profile: Profile) -> str:
     from acquisition.cell.source import describe_source
 
@@ -111,4 +124,5 @@ EXAMINATIONS: dict[str, Callable[[Profile], str]] = {
     "sample": _sample,
     "control": _control,
     "scan": _scan,
+    "compute": _compute,
 }

@@ -123,6 +123,7 @@ def test_what_is_missing_is_named(operando: Callable[..., Typed], arguments: lis
         ("n_rows = 1679", "n_rows = 512", "512"),
         ("high = 8.0", "high = 1.0", "WRONG  scan"),
         ("phases/fe.cif", "phases/iron.cif", "WRONG  phases"),
+        ("[twin]", '[compute]\ndevice = "cuda"\n\n[twin]', "compute.device"),
         (
             'sample = "jelly-roll"',
             'sample = "swiss-roll"',
