@@ -1,7 +1,8 @@
 """A status that several threads may settle: the first word counts, and a deadline speaks when nobody else does."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ophyd import Signal
@@ -103,6 +104,32 @@ class Promise:
 
     def _expire(self) -> None:
         self.fail(TimeoutError(self._late()))
+
+
+def together(device: object, parts: Sequence[Status]) -> Status:
+    """Give a status that is done when all parts are, and fails as the first that does.
+
+    ophyd's own ``&`` takes the locks of its parts in one order and those of what it is part of in the other (1.11.2): of three
+    joined by it, two that are done at once may wait for each other without end, and so does the line.
+    """
+    status, lock, waiting = Status(device), threading.Lock(), set(range(len(parts)))
+
+    def settle(number: int, part: Status) -> None:
+        with lock:
+            if not waiting:
+                return
+            waiting.discard(number)
+            if (failure := part.exception(timeout=0)) is not None:
+                waiting.clear()
+            is_over = not waiting
+        if failure is not None:
+            status.set_exception(failure)
+        elif is_over:
+            status.set_finished()
+
+    for number, part in enumerate(parts):
+        part.add_callback(partial(settle, number))
+    return status
 
 
 def kept(device: object) -> Status:

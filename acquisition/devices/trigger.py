@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ophyd import Component, Device, EpicsSignal, EpicsSignalRO
 from ophyd.status import Status
 
-from acquisition.devices.promise import Promise
+from acquisition.devices.promise import Promise, together
 from operando.errors import ServiceError
 
 IDLE = "Idle"
@@ -93,10 +93,7 @@ class TriggerBox(Device):
             raise ServiceError(
                 f"{self.name}: {self.axis.pvname} does not answer: this trigger box cannot watch the {value.axis}"
             )
-        loaded = parts[0]
-        for part in parts[1:]:
-            loaded = loaded & part
-        return loaded
+        return together(self, parts)
 
     def kickoff(self) -> Status:
         """Arm; done when the box waits for the position."""

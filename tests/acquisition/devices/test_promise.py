@@ -1,10 +1,12 @@
 """A promise has its time again when something of it has come, and never once it is settled."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
+from ophyd.status import Status
 
-from acquisition.devices.promise import Promise
+from acquisition.devices.promise import Promise, together
 
 
 class HandTimer:
@@ -63,3 +65,37 @@ def test_a_settled_promise_begins_no_more(promise: Promise, timers: list[HandTim
     assert len(timers) == 1
     assert not timers[0].is_running
     promise.status.wait(10)
+
+
+def test_what_is_done_together_is_done_with_its_last_part_whichever_that_is() -> None:
+    for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+        parts = [Status(None) for _ in order]
+        both = together(None, parts)
+        for number in order:
+            assert not both.done
+            parts[number].set_finished()
+        both.wait(10)
+
+
+def test_what_is_done_together_fails_as_the_first_part_that_does_and_once() -> None:
+    parts = [Status(None) for _ in range(3)]
+    both = together(None, parts)
+    parts[1].set_exception(ValueError("first"))
+    parts[0].set_exception(RuntimeError("second"))
+    parts[2].set_finished()
+    with pytest.raises(ValueError, match="first"):
+        both.wait(10)
+
+
+def test_parts_that_are_done_at_the_same_time_do_not_wait_for_each_other() -> None:
+    for _ in range(50):
+        parts = [Status(None) for _ in range(4)]
+        both, go = together(None, parts), threading.Barrier(len(parts))
+
+        def end(part: Status, go: threading.Barrier = go) -> None:
+            go.wait(10)
+            part.set_finished()
+
+        for part in parts:
+            threading.Thread(target=end, args=(part,), daemon=True).start()
+        both.wait(30)
