@@ -251,7 +251,7 @@ def test_a_missing_beamline_is_said_in_bounded_time_with_names(ca_port, tmp_path
     started_s = time.monotonic()
     with pytest.raises(ServiceError, match=r"NOBODY:.*start the beamline"):
         make_devices(nobody, timeout_s=1.0, needs_detector=False)
-    assert time.monotonic() - started_s < 30
+    assert time.monotonic() - started_s < 120
 
 
 def test_a_server_that_dies_in_a_move_ends_the_move_with_its_name_and_can_come_back(
