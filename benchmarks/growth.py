@@ -31,7 +31,7 @@ from streaming.sinogram import Projection
 
 N_PATTERNS, N_POINTS, N_RADIAL = 1_000_000, 550, 16
 REPEATS = 5
-SHORT = {"n_patterns": 82_500}
+SHORT = {"n_patterns": 55_000}
 """What ``operando bench --short`` measures."""
 
 

@@ -17,6 +17,9 @@ from streaming.gpu.device import source_of
 
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 HERE = Path(__file__).parent
+OPTIONS = "-std=c++17 -O1 -ffp-contract=off -shared -fPIC -fvisibility-inlines-hidden -w -U_FORTIFY_SOURCE".split()
+"""No contraction: products are rounded like those of plain NumPy. Some systems check every jump unless told not to, and take
+one to another fibre's stack for an error."""
 KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(')
 
 
@@ -67,18 +70,7 @@ class EmulatedDevice:
         library = self.folder / f"{library_name}.so"
         if not library.exists():
             given = "\n".join(['#include "emulate.h"', code, *(f"EMULATE({name})" for name in KERNEL.findall(code))])
-            options = [
-                "-std=c++17",
-                "-O1",
-                "-ffp-contract=off",
-                "-shared",
-                "-fPIC",
-                "-fvisibility-inlines-hidden",
-                "-w",
-                f"-I{HERE}",
-                *words,
-            ]
-            command = [str(COMPILER), *options, "-x", "c++", "-", "-o", str(library)]
+            command = [str(COMPILER), *OPTIONS, f"-I{HERE}", *words, "-x", "c++", "-", "-o", str(library)]
             done = subprocess.run(command, input=given, text=True, capture_output=True, check=False)
             assert done.returncode == 0, done.stderr
         # The GIL is held: threads of one process share the emulator's state.
