@@ -18,7 +18,7 @@ from streaming.refine.job import Refinery
 from streaming.refine.to_refine import job_from_plain
 from streaming.refine.trend import Trend
 
-OXIDE, N_LINES, N_POINTS = "nmc811", 10, 5
+OXIDE, N_LINES, N_POINTS = "nmc811", 7, 3
 
 
 @dataclass(frozen=True, kw_only=True)
