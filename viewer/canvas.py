@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 INK = "#202020"
 FAINT_INK = "#303030"
 WORDS_BOX = (1.0, 1.0, 1.0, 0.75)
-"""Behind words, so that they can be read where they lie over a map."""
+"""Behind the words of a comparison, which are many, so that they can be read where they lie over a map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ MOST_SCALE_BARS = 2
 _SIZES = (
     _Size(most_cells=1, title=13, words=11, bar=(18, 220), margin=0.05),
     _Size(most_cells=2, title=13, words=11, bar=(14, 150), margin=0.14),
-    _Size(most_cells=4, title=11, words=9, bar=(12, 110), margin=0.15),
-    _Size(most_cells=float("inf"), title=9, words=8, bar=(10, 80), margin=0.15),
+    _Size(most_cells=4, title=11, words=9, bar=(12, 110), margin=0.25),
+    _Size(most_cells=float("inf"), title=9, words=8, bar=(10, 80), margin=0.25),
 )
 
 

@@ -72,7 +72,9 @@ class Gallery(QWidget):
             if self._drawn.get(name) is not shown:
                 self._draw(name, shown)
         for name, item in self._items.items():
-            item.setHidden(name not in session.stacks)
+            # Qt lays all tiles out anew whenever it is told, also what it knows.
+            if item.isHidden() == (name in session.stacks):
+                item.setHidden(name not in session.stacks)
         if self._items and not self._list.selectedItems():
             wanted = [item for name, item in self._items.items() if name in self._preferred]
             self._select(wanted or [next(iter(self._items.values()))])
