@@ -24,6 +24,8 @@ _TRIED = 16
 """Patterns of a first call: a few milliseconds of the processor."""
 _PATTERN_BOUND = 1e-5
 """Relative: the processor's own sums of corrections are rounded to 1e-7."""
+_SHARE_OF_BINS = 0.01
+"""Part of the bins whose trim may differ: the processor orders intensities by float32, so that seldom it cuts a neighbour."""
 _VOLUME_BOUND = 1e-9
 _SIGMAS = 0.05
 """Standard uncertainties that a refined amount may differ by: a step more or less changes a hundredth."""
@@ -44,8 +46,8 @@ def check_integrator(there: FrameIntegrator, host: Integrator) -> None:
         frame: NDArray[Any] = rng.poisson(rng.uniform(0.5, 30.0), host.geometry.shape).astype(dtype)
         frame[rng.random(frame.shape) < 1e-3] = np.iinfo(dtype).max
         found, wanted = there.integrate(frame), host.integrate(frame)
-        for name in ("mean", "variance", "trimmed"):
-            _check("integrate", getattr(found, name), getattr(wanted, name), _PATTERN_BOUND)
+        for name, share in (("mean", 0.0), ("variance", 0.0), ("trimmed", _SHARE_OF_BINS)):
+            _check("integrate", getattr(found, name), getattr(wanted, name), _PATTERN_BOUND, share)
 
 
 def check_volumes(make_volume: MakeVolume) -> None:
@@ -122,10 +124,10 @@ def is_refined_alike(found: Refined, wanted: Refined) -> bool:
     return bool(is_alike.mean() >= _SHARE)
 
 
-def _check(what: str, found: NDArray[Any], wanted: NDArray[Any], bound: float) -> None:
+def _check(what: str, found: NDArray[Any], wanted: NDArray[Any], bound: float, share: float = 0.0) -> None:
     size = np.nanmax(np.abs(wanted), initial=0.0)
     apart = np.abs(found - wanted) > bound * (np.abs(wanted) + 1e-3 * size)
-    if apart.any() or not np.array_equal(np.isnan(found), np.isnan(wanted)):
+    if apart.mean() > share or not np.array_equal(np.isnan(found), np.isnan(wanted)):
         raise ServiceError(
             f"the GPU does not {what} as the processor does: {int(apart.sum())} of {wanted.size} numbers of a random problem "
             "differ; compute on the processor: compute.device cpu"

@@ -175,10 +175,10 @@ static T atomicAdd(T *place, T value) {
     return before;
 }
 
-static float __fdiv_rn(float left, float right) { return left / right; }
+static double __ddiv_rn(double left, double right) { return left / right; }
 
-static unsigned __float_as_uint(float value) {
-    unsigned bits;
+static long long __double_as_longlong(double value) {
+    long long bits;
     std::memcpy(&bits, &value, sizeof(bits));
     return bits;
 }
