@@ -192,7 +192,7 @@ def asked() -> Iterator[Asked]:
     for what in ("recall", "precision"):
         yield Asked(
             what=f"isolated spots of the secondary oxide: {what}",
-            key="aaa-charged-c2/ring-spots",
+            key="aaa-charged-c2/axis-30",
             of=lambda one, what=what: 100 * one["secondary"][what],
             must=90,
             target=95,
