@@ -161,7 +161,7 @@ def _await_connection(devices: "Iterable[Device]", others: "Iterable[EpicsSignal
             return missing
         if time.monotonic() > asked_at:
             asked_at = deadline
-            ask_for(signals[name] for name in missing)
+            ask_for((signals[name] for name in missing), deadline=deadline)
         time.sleep(POLL_S)
 
 

@@ -6,6 +6,7 @@ for it by name fetches again.
 """
 
 import contextlib
+import time
 from collections.abc import Iterable
 
 from epics.ca import CASeverityException, ChannelAccessException
@@ -16,8 +17,13 @@ ASKED_S = 0.2
 """How long each is waited for."""
 
 
-def ask_for(signals: Iterable[EpicsSignalRO]) -> None:
-    """Fetch again what signals that are not connected lack; those whose process variable is away stay as they are."""
+def ask_for(signals: Iterable[EpicsSignalRO], *, deadline: float = float("inf")) -> None:
+    """Fetch again what signals that are not connected lack, until a deadline of ``time.monotonic``.
+
+    Those whose process variable is away stay as they are.
+    """
     for signal in signals:
+        if time.monotonic() > deadline:
+            return
         with contextlib.suppress(DisconnectedError, TimeoutError, CASeverityException, ChannelAccessException):
             signal.wait_for_connection(timeout=ASKED_S)
