@@ -259,17 +259,18 @@ class Watch:
         self._timer.timeout.connect(self._beat)
 
     def run(self, seconds: float, each_second: Callable[[], None] = lambda: None) -> None:
-        """Let the window live."""
+        """Let the window live, in an event loop as a person's does: Qt deletes what it was told to delete later only there."""
+        from qtpy.QtCore import QEventLoop, QTimer
+
+        loop, ticking = QEventLoop(), QTimer()
+        ticking.timeout.connect(each_second)
         self.n_shown, self._beat_s = 0, time.perf_counter()
         del self.gaps_ms[:]
         self._timer.start(BEAT_MS)
-        end_s, next_s = time.perf_counter() + seconds, time.perf_counter()
-        while time.perf_counter() < end_s:
-            self.app.processEvents()
-            time.sleep(0.001)
-            if time.perf_counter() >= next_s:
-                next_s += 1.0
-                each_second()
+        ticking.start(1000)
+        QTimer.singleShot(round(1000 * seconds), loop.quit)
+        loop.exec()
+        ticking.stop()
         self._timer.stop()
 
     def until_shown(self, deadline_s: float = 60.0) -> None:
